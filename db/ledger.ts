@@ -1,0 +1,310 @@
+// What the registry asks of its ledger: promises, one method a transaction, plain data in and out.
+// Nothing here names SQL or SQLite, so that a server database can stand in.
+
+export type Role = 'reader' | 'writer' | 'detector' | 'auditor' | 'admin'
+
+/** A token without its secret. Times are RFC 3339 in UTC. */
+export interface Token {
+  readonly id: string
+  readonly name: string
+  readonly role: Role
+  /** `*`, `owner/*`, `owner/name` or `owner/prefix*`, in ASCII lower case. */
+  readonly scope: string
+  readonly createdAt: string
+  readonly createdBy: string | undefined
+  readonly expiresAt: string | undefined
+  readonly revokedAt: string | undefined
+}
+
+export interface NewToken {
+  readonly id: string
+  /** SHA-256 of the secret, 32 bytes: the secret itself is nowhere in the ledger. */
+  readonly sha256: Uint8Array
+  readonly name: string
+  readonly role: Role
+  readonly scope: string
+  readonly createdBy: string | undefined
+  readonly expiresAt: string | undefined
+}
+
+/** What an audit entry says. Its sequence number, time and hashes are the ledger's to add. */
+export interface AuditNote {
+  readonly action: string
+  /** Token id and name; both absent for what the server does by itself. */
+  readonly actorId?: string | undefined
+  readonly actorName?: string | undefined
+  readonly address?: string | undefined
+  /** `owner/name@version`, a token id, or nothing. */
+  readonly subject?: string | undefined
+  readonly revision?: string | undefined
+  /** `ok`, or the error code of a refusal. */
+  readonly outcome: string
+  readonly details?: Readonly<Record<string, unknown>> | undefined
+}
+
+export interface AuditEntry extends AuditNote {
+  readonly seq: number
+  readonly at: string
+  readonly prevHash: string
+  readonly hash: string
+}
+
+export interface AuditQuery {
+  readonly after: number
+  readonly limit: number
+  readonly action?: string | undefined
+  readonly subject?: string | undefined
+}
+
+export interface AuditHead {
+  readonly seq: number
+  readonly hash: string
+  /** HMAC-SHA-256 of the head under the configured key, hex; absent without a key. */
+  readonly mac: string | undefined
+}
+
+export interface AuditVerdict {
+  readonly valid: boolean
+  readonly entries: number
+  readonly head: AuditHead
+  /** The first sequence number at which the chain doesn't hold, and why. */
+  readonly broken: { readonly seq: number; readonly why: string } | undefined
+}
+
+/** The tensors of one file, as columns: half a million rows cross a thread boundary without half a million objects. */
+export interface TensorColumns {
+  readonly count: number
+  /** All names, UTF-8, one after the other; `nameEnds[i]` is where the i-th ends. */
+  readonly names: Uint8Array
+  readonly nameEnds: Uint32Array
+  /** Index into `dtypeNames`. */
+  readonly dtypes: Uint8Array
+  readonly dtypeNames: readonly string[]
+  /** All shapes, one after the other; `dimEnds[i]` is where the i-th ends. */
+  readonly dims: Float64Array
+  readonly dimEnds: Uint32Array
+  /** Byte offsets, absolute in the file, end exclusive. */
+  readonly begins: Float64Array
+  readonly ends: Float64Array
+  /** 32 bytes a tensor. */
+  readonly digests: Uint8Array
+}
+
+export type BlobKind = 'safetensors' | 'index'
+
+/** Bytes that are durable in the vault and proven, about to get their row. */
+export interface NewBlob {
+  /** The random name of the bytes in the vault. */
+  readonly vaultId: string
+  readonly kind: BlobKind
+  readonly chunkSize: number
+  /** SHA-256 of each chunk, 32 bytes a leaf. */
+  readonly leaves: Uint8Array
+  /** The file's own `__metadata__`. */
+  readonly metadata: Readonly<Record<string, string>>
+  readonly parameters: number
+  readonly tensors: TensorColumns | undefined
+}
+
+export interface PublishedFile {
+  readonly path: string
+  /** Hex. */
+  readonly sha256: string
+  readonly size: number
+  /** Absent when the publisher names bytes that the registry already holds. */
+  readonly blob: NewBlob | undefined
+}
+
+export interface Publication {
+  /** Role and scope of this token are checked again inside the transaction. */
+  readonly tokenId: string
+  readonly roles: readonly Role[]
+  readonly owner: string
+  readonly name: string
+  readonly version: string
+  /** Hex. */
+  readonly revision: string
+  readonly metadata: Readonly<Record<string, string>>
+  readonly warnings: readonly string[]
+  /** In byte order of path. */
+  readonly files: readonly PublishedFile[]
+  readonly address: string | undefined
+}
+
+/**
+ * What became of a publication. `retired` names vault ids that no row points at any more: the bytes just
+ * proven replace an older copy of the same content, which is how a damaged blob is repaired; after any other
+ * outcome than `created` or `same`, the publication's own vault ids have no row.
+ */
+export type PublishOutcome =
+  | { readonly outcome: 'created' | 'same'; readonly retired: readonly string[] }
+  | { readonly outcome: 'exists'; readonly revision: string }
+  | { readonly outcome: 'withdrawn'; readonly reason: string }
+  | { readonly outcome: 'tag_exists' }
+  | { readonly outcome: 'spelled_differently'; readonly owner: string; readonly name: string }
+  | { readonly outcome: 'unauthenticated' | 'forbidden' }
+  | { readonly outcome: 'blob_missing'; readonly path: string }
+
+export type VersionState = 'available' | 'withdrawn'
+
+export interface Version {
+  readonly id: number
+  readonly owner: string
+  readonly name: string
+  readonly version: string
+  /** Hex. */
+  readonly revision: string
+  readonly state: VersionState
+  readonly withdrawnReason: string | undefined
+  readonly createdAt: string
+  readonly createdBy: string
+  readonly metadata: Readonly<Record<string, string>>
+  readonly warnings: readonly string[]
+  readonly size: number
+  readonly tensors: number
+  readonly parameters: number
+  /** Names of the tags that point at it. */
+  readonly tags: readonly string[]
+}
+
+/** Which kind of ref found the version: what may be cached depends on it. */
+export type RefKind = 'revision' | 'version' | 'tag'
+export interface Resolved {
+  readonly version: Version
+  readonly via: RefKind
+}
+
+export interface Blob {
+  readonly id: number
+  readonly vaultId: string
+  /** Hex. */
+  readonly sha256: string
+  readonly size: number
+  readonly chunkSize: number
+  readonly kind: BlobKind
+  readonly state: 'sealed' | 'quarantined'
+}
+
+export interface VersionFile {
+  readonly path: string
+  readonly blob: Blob
+  readonly metadata: Readonly<Record<string, string>>
+  readonly tensors: number
+  readonly parameters: number
+}
+
+export interface Tensor {
+  readonly name: string
+  readonly path: string
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly begin: number
+  readonly end: number
+  /** Hex. */
+  readonly sha256: string
+}
+
+export interface TensorQuery {
+  readonly versionId: number
+  readonly path?: string | undefined
+  readonly prefix?: string | undefined
+  /** Exclusive start, in the order (path, name). */
+  readonly after?: { readonly path: string; readonly name: string } | undefined
+  readonly limit: number
+}
+
+export interface CheckpointSummary {
+  readonly owner: string
+  readonly name: string
+  readonly createdAt: string
+  readonly versions: number
+  /** Of `latest`, if any version is available. */
+  readonly latest: string | undefined
+}
+
+export interface CheckpointQuery {
+  /** The caller's scope pattern. */
+  readonly scope: string
+  readonly owner?: string | undefined
+  /** Of `owner/name`. */
+  readonly prefix?: string | undefined
+  /** Exclusive start: `owner/name`. */
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
+export interface CheckpointOverview {
+  readonly owner: string
+  readonly name: string
+  readonly createdAt: string
+  /** Oldest first. */
+  readonly versions: readonly {
+    readonly version: string
+    readonly revision: string
+    readonly state: VersionState
+    readonly createdAt: string
+    readonly createdBy: string
+    readonly size: number
+  }[]
+  readonly tags: Readonly<Record<string, string>>
+}
+
+/** Digests of leaves that one page of the ledger holds; `leaves` of a blob are read page by page. */
+export const LEAVES_PER_PAGE = 1024
+
+export interface Ledger {
+  // Tokens
+  findToken(sha256: Uint8Array): Promise<Token | undefined>
+  listTokens(): Promise<readonly Token[]>
+  createToken(token: NewToken, note: AuditNote): Promise<Token>
+  /** Undefined when there is none of that id; revoking twice changes nothing. */
+  revokeToken(id: string, note: AuditNote): Promise<Token | undefined>
+
+  // Versions
+  publish(publication: Publication): Promise<PublishOutcome>
+  /** Looked up in this order: full revision, version, tag, unique revision prefix of 12 hex digits or more. */
+  resolve(owner: string, name: string, ref: string): Promise<Resolved | undefined>
+  /** In byte order of path. */
+  filesOf(versionId: number): Promise<readonly VersionFile[]>
+  tensorsOf(query: TensorQuery): Promise<readonly Tensor[]>
+  checkpoint(owner: string, name: string): Promise<CheckpointOverview | undefined>
+  checkpoints(query: CheckpointQuery): Promise<readonly CheckpointSummary[]>
+
+  // Blobs
+  /** A blob of this content that the token may read through some available version: scope and role are in the query. */
+  blobHeldBy(tokenId: string, sha256: string): Promise<VersionFile | undefined>
+  blob(id: number): Promise<Blob | undefined>
+  /** Up to LEAVES_PER_PAGE digests, 32 bytes each; undefined past the end. */
+  leafPage(blobId: number, page: number): Promise<Uint8Array | undefined>
+  hasVaultId(vaultId: string): Promise<boolean>
+  /** False when that copy was already quarantined or replaced: then nothing is entered. */
+  quarantine(vaultId: string, note: AuditNote): Promise<boolean>
+
+  // Audit
+  appendAudit(notes: readonly AuditNote[]): Promise<AuditHead>
+  audit(query: AuditQuery): Promise<readonly AuditEntry[]>
+  auditHead(): Promise<AuditHead>
+  verifyAudit(): Promise<AuditVerdict>
+
+  /** Begins and rolls back a write: rejects when the ledger can't be written. */
+  ping(): Promise<void>
+  /** Checkpoints the write-ahead log and lets go of the files. */
+  close(): Promise<void>
+}
+
+/** The ledger can't be opened as it is; the message says what to do. */
+export class LedgerRefused extends Error {
+  override readonly name = 'LedgerRefused'
+}
+
+/** The disk under the ledger is full: nothing of the transaction remains. */
+export class LedgerFull extends Error {
+  override readonly name = 'LedgerFull'
+}
+
+export interface LedgerOptions {
+  /** The ledger's folder; it exists. */
+  readonly folder: string
+  /** Key of the HMAC over the audit head; absent when none is configured. */
+  readonly auditKey: Uint8Array | undefined
+}

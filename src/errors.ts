@@ -1,0 +1,40 @@
+/** Every way in which the registry says no. The words are stable: callers program against them. */
+export type ErrorCode =
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'INVALID_REQUEST'
+  | 'INVALID_NAME'
+  | 'INVALID_SAFETENSORS'
+  | 'METADATA_REFUSED'
+  | 'DIGEST_MISMATCH'
+  | 'VERSION_EXISTS'
+  | 'WITHDRAWN'
+  | 'RANGE_NOT_SATISFIABLE'
+  | 'PRECONDITION_FAILED'
+  | 'METHOD_NOT_ALLOWED'
+  | 'REQUEST_TIMEOUT'
+  | 'URI_TOO_LONG'
+  | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'EXPECTATION_FAILED'
+  | 'REQUEST_HEADER_FIELDS_TOO_LARGE'
+  | 'TOO_LARGE'
+  | 'INTEGRITY_FAILURE'
+  | 'INSUFFICIENT_STORAGE'
+  | 'TOO_MANY_REQUESTS'
+  | 'INTERNAL'
+
+export type Facts = Readonly<Record<string, unknown>>
+
+/** An error is a code, a sentence for a person, and facts for a program. It knows no HTTP. */
+export class RegistryError extends Error {
+  readonly code: ErrorCode
+  readonly facts: Facts
+
+  constructor(code: ErrorCode, sentence: string, facts: Facts = {}, cause?: unknown) {
+    super(sentence, cause === undefined ? undefined : { cause })
+    this.name = 'RegistryError'
+    this.code = code
+    this.facts = facts
+  }
+}
