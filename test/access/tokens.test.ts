@@ -34,7 +34,7 @@ t.test('a bearer token is found whatever the case of its scheme', async (t) => {
 
 t.test('a request without credentials of our scheme has none', async (t) => {
   for (const header of [undefined, '', 'Basic dTpw', 'Bearertoken', 'Digest a="b"', ' Bearer a'])
-    t.strictSame(parseBearer(header), { kind: 'none' }, header)
+    t.strictSame(parseBearer(header), { kind: 'none' }, String(header))
 })
 
 t.test('a bearer header that holds no token is malformed', async (t) => {
@@ -48,7 +48,7 @@ t.test('every header is one of the three, and a long one takes no time', async (
   for (const part of [' ', 'a', '=', 'a=', ' a']) parseBearer(`Bearer ${part.repeat(16_384)}!`)
   t.ok(performance.now() - begun < 1000)
   fc.assert(
-    fc.property(fc.stringMatching(/^bearer +[A-Za-z0-9._~+/-]+=*$/i), (header) => {
+    fc.property(fc.stringMatching(/^[Bb]earer +[A-Za-z0-9._~+/-]+=*$/), (header) => {
       return parseBearer(header).kind === 'token'
     }),
   )
