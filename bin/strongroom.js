@@ -3,7 +3,7 @@
 // this file finds one. `npm ci` puts it into node_modules/.bin on Linux x64.
 import { spawn, spawnSync } from 'node:child_process'
 import process from 'node:process'
-import { fileURLToPath } from 'node:url'
+import { URL, fileURLToPath } from 'node:url'
 
 const WANTED = 24
 const bundledNode = fileURLToPath(new URL('../node_modules/.bin/node', import.meta.url))
