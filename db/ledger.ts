@@ -167,8 +167,8 @@ export interface Version {
   readonly tags: readonly string[]
 }
 
-/** Which kind of ref found the version: what may be cached depends on it. */
-export type RefKind = 'revision' | 'version' | 'tag'
+/** Which kind of ref found the version: what may be cached depends on it, and a prefix may turn ambiguous one day. */
+export type RefKind = 'revision' | 'version' | 'tag' | 'prefix'
 export interface Resolved {
   readonly version: Version
   readonly via: RefKind
@@ -261,6 +261,10 @@ export interface Ledger {
   revokeToken(id: string, note: AuditNote): Promise<Token | undefined>
 
   // Versions
+  /**
+   * Takes the arrays of leaves and tensors with it: they are transferred to the writer and empty afterwards.
+   * Rejects with LedgerFull when the disk is full.
+   */
   publish(publication: Publication): Promise<PublishOutcome>
   /** Looked up in this order: full revision, version, tag, unique revision prefix of 12 hex digits or more. */
   resolve(owner: string, name: string, ref: string): Promise<Resolved | undefined>
@@ -284,6 +288,7 @@ export interface Ledger {
   appendAudit(notes: readonly AuditNote[]): Promise<AuditHead>
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>
   auditHead(): Promise<AuditHead>
+  /** Reads the whole log, a page at a time: other callers go on in between. */
   verifyAudit(): Promise<AuditVerdict>
 
   /** Begins and rolls back a write: rejects when the ledger can't be written. */

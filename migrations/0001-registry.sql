@@ -5,7 +5,14 @@ CREATE TABLE tokens (
   sha256     BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
   name       TEXT NOT NULL,
   role       TEXT NOT NULL CHECK (role IN ('reader', 'writer', 'detector', 'auditor', 'admin')),
-  scope      TEXT NOT NULL,
+  -- `*`, `owner/*`, `owner/name` or `owner/prefix*`: so that GLOB means just that.
+  scope      TEXT NOT NULL CHECK (
+    scope = '*'
+    OR scope GLOB '[a-z0-9]*/?*'
+      AND scope NOT GLOB '*[^a-z0-9._/*-]*'
+      AND scope NOT GLOB '*/*/*'
+      AND instr(scope, '*') IN (0, length(scope))
+  ),
   created_at TEXT NOT NULL,
   created_by TEXT,
   expires_at TEXT,

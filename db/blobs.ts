@@ -1,0 +1,153 @@
+import type { Database } from 'better-sqlite3'
+import { LEAVES_PER_PAGE, type Blob, type BlobKind, type PublishedFile } from './ledger.ts'
+import type { NewBlob, VersionFile } from './ledger.ts'
+import { ALIVE, covers } from './tokens.ts'
+
+const DIGEST_BYTES = 32
+const PAGE_BYTES = LEAVES_PER_PAGE * DIGEST_BYTES
+
+/** Columns of a blob `b`, named as in Blob. */
+const BLOB = `b.id, b.vault_id AS vaultId, lower(hex(b.sha256)) AS sha256, b.size,
+  b.chunk_size AS chunkSize, b.kind, b.state`
+
+interface FileRow extends Blob {
+  path: string
+  metadata: string
+  tensors: number
+  parameters: number
+}
+
+const fileOf = ({ path, metadata, tensors, parameters, ...blob }: FileRow): VersionFile => ({
+  path,
+  blob,
+  metadata: JSON.parse(metadata) as Record<string, string>,
+  tensors,
+  parameters,
+})
+
+export function readBlobs(db: Database) {
+  const byId = db.prepare<{ id: number }, Blob>(`SELECT ${BLOB} FROM blobs b WHERE b.id = @id`)
+  const page = db
+    .prepare<{ blob: number; page: number }, Uint8Array>(
+      'SELECT digests FROM leaf_pages WHERE blob = @blob AND page = @page',
+    )
+    .pluck()
+  const byVaultId = db
+    .prepare<{ vaultId: string }, number>('SELECT id FROM blobs WHERE vault_id = @vaultId')
+    .pluck()
+  const ofVersion = db.prepare<{ version: number }, FileRow>(
+    `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters
+     FROM files f JOIN blobs b ON b.id = f.blob WHERE f.version = @version ORDER BY f.path`,
+  )
+  const heldBy = db.prepare<{ token: string; sha256: string; now: string }, FileRow>(
+    `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters
+     FROM tokens t
+     JOIN blobs b ON b.sha256 = unhex(@sha256)
+     JOIN files f ON f.blob = b.id
+     JOIN versions v ON v.id = f.version
+     JOIN checkpoints c ON c.id = v.checkpoint
+     WHERE t.id = @token AND t.role IN ('reader', 'writer', 'admin') AND ${ALIVE}
+       AND b.state = 'sealed' AND v.state = 'available' AND ${covers('t.scope', 'c.owner', 'c.name')}
+     LIMIT 1`,
+  )
+  return {
+    get: (id: number): Blob | undefined => byId.get({ id }),
+    leafPage: (blob: number, number: number): Uint8Array | undefined =>
+      page.get({ blob, page: number }),
+    hasVaultId: (vaultId: string): boolean => byVaultId.get({ vaultId }) !== undefined,
+    filesOf: (version: number): readonly VersionFile[] => ofVersion.all({ version }).map(fileOf),
+    heldBy(token: string, sha256: string, now: string): VersionFile | undefined {
+      const row = heldBy.get({ token, sha256, now })
+      return row && fileOf(row)
+    },
+  }
+}
+
+/** A content's row before and after the newest proven copy took its place. */
+export interface Upserted {
+  readonly id: number
+  readonly isNew: boolean
+  /** The vault id of the copy that was replaced. */
+  readonly retired: string | undefined
+  /** The copy that was replaced had been found damaged. */
+  readonly repaired: boolean
+}
+
+export function writeBlobs(db: Database) {
+  const bySha256 = db.prepare<
+    { sha256: string },
+    { id: number; vault_id: string; state: Blob['state'] }
+  >('SELECT id, vault_id, state FROM blobs WHERE sha256 = unhex(@sha256)')
+  const insert = db
+    .prepare<
+      {
+        sha256: string
+        size: number
+        kind: BlobKind
+        chunkSize: number
+        vaultId: string
+        metadata: string
+        tensors: number
+        parameters: number
+        now: string
+      },
+      number
+    >(
+      `INSERT INTO blobs (sha256, size, kind, chunk_size, vault_id, state, metadata, tensors, parameters, sealed_at)
+       VALUES (unhex(@sha256), @size, @kind, @chunkSize, @vaultId, 'sealed', @metadata, @tensors, @parameters, @now)
+       RETURNING id`,
+    )
+    .pluck()
+  const replace = db.prepare<{ id: number; vaultId: string; chunkSize: number; now: string }>(
+    `UPDATE blobs SET vault_id = @vaultId, state = 'sealed', sealed_at = @now, chunk_size = @chunkSize
+     WHERE id = @id`,
+  )
+  const putPage = db.prepare<{ blob: number; page: number; digests: Uint8Array }>(
+    `INSERT INTO leaf_pages (blob, page, digests) VALUES (@blob, @page, @digests)
+     ON CONFLICT (blob, page) DO UPDATE SET digests = @digests WHERE digests <> @digests`,
+  )
+  const dropPages = db.prepare<{ blob: number; from: number }>(
+    'DELETE FROM leaf_pages WHERE blob = @blob AND page >= @from',
+  )
+  const quarantine = db.prepare<{ vaultId: string }>(
+    "UPDATE blobs SET state = 'quarantined' WHERE vault_id = @vaultId AND state = 'sealed'",
+  )
+
+  function putLeaves(blob: number, leaves: Uint8Array): void {
+    const pages = Math.ceil(leaves.length / PAGE_BYTES)
+    for (let page = 0; page < pages; page++) {
+      const digests = leaves.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES)
+      putPage.run({ blob, page, digests })
+    }
+    dropPages.run({ blob, from: pages })
+  }
+
+  function putRow({ sha256, size }: PublishedFile, blob: NewBlob, now: string): Upserted {
+    const { vaultId, kind, chunkSize, parameters } = blob
+    const known = bySha256.get({ sha256 })
+    if (known !== undefined) {
+      replace.run({ id: known.id, vaultId, chunkSize, now })
+      const retired = known.vault_id === vaultId ? undefined : known.vault_id
+      return { id: known.id, isNew: false, retired, repaired: known.state === 'quarantined' }
+    }
+    const tensors = blob.tensors?.count ?? 0
+    const metadata = JSON.stringify(blob.metadata)
+    const row = { sha256, size, kind, chunkSize, vaultId, metadata, tensors, parameters, now }
+    const id = insert.get(row)
+    if (id === undefined) throw new Error('a blob got no row')
+    return { id, isNew: true, retired: undefined, repaired: false }
+  }
+
+  return {
+    /** Makes these bytes the copy that stands for their content: the newest proven copy always does. */
+    put(file: PublishedFile, blob: NewBlob, now: string): Upserted {
+      if (blob.leaves.length !== Math.ceil(file.size / blob.chunkSize) * DIGEST_BYTES)
+        throw new Error(`the leaves of ${file.path} do not cover it`)
+      const upserted = putRow(file, blob, now)
+      putLeaves(upserted.id, blob.leaves)
+      return upserted
+    },
+    /** False when that copy was already quarantined or replaced. */
+    quarantine: (vaultId: string): boolean => quarantine.run({ vaultId }).changes === 1,
+  }
+}

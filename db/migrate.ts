@@ -1,0 +1,52 @@
+import type { Database } from 'better-sqlite3'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { LedgerRefused } from './ledger.ts'
+
+/** "Strm" in the file's header: tells a ledger from any other SQLite database. */
+const APPLICATION_ID = 0x5374726d
+
+const FOLDER = join(import.meta.dirname, '..', 'migrations')
+
+/** The steps in order: step n takes a ledger from `user_version` n to n + 1. */
+function readSteps(folder: string): readonly string[] {
+  const files = readdirSync(folder).filter((file) => /^\d{4}-.*\.sql$/.test(file))
+  return files.sort().map((file, index) => {
+    if (Number(file.slice(0, 4)) !== index + 1)
+      throw new Error(`migrations are not numbered one by one: ${file}`)
+    return readFileSync(join(folder, file), 'utf8')
+  })
+}
+
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : 0)
+
+function refuseForeign(db: Database): void {
+  const id = numberOf(db.pragma('application_id', { simple: true }))
+  if (id === APPLICATION_ID) return
+  const anything = db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
+  if (id !== 0 || anything !== undefined)
+    throw new LedgerRefused(`${db.name} is another program's database: choose another folder`)
+}
+
+/**
+ * Brings the ledger to the newest schema, forward only, each step in a transaction of its own. An empty file
+ * becomes a ledger.
+ *
+ * @throws LedgerRefused when the file is another program's, or a newer Strongroom's
+ */
+export function migrate(db: Database): void {
+  refuseForeign(db)
+  const steps = readSteps(FOLDER)
+  const version = numberOf(db.pragma('user_version', { simple: true }))
+  if (version > steps.length)
+    throw new LedgerRefused(
+      `${db.name} was written by a newer Strongroom (schema ${version}, this one knows ${steps.length}): ` +
+        'run that release or a later one, or restore a backup made before the upgrade',
+    )
+  const take = db.transaction((sql: string, reached: number) => {
+    db.exec(sql)
+    db.pragma(`application_id = ${APPLICATION_ID}`)
+    db.pragma(`user_version = ${reached}`)
+  })
+  for (const [index, sql] of steps.entries()) if (index >= version) take.immediate(sql, index + 1)
+}

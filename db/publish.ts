@@ -1,0 +1,122 @@
+import type { Database } from 'better-sqlite3'
+import { writeAudit } from './audit.ts'
+import { readBlobs, writeBlobs, type Upserted } from './blobs.ts'
+import { transaction } from './connect.ts'
+import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
+import type { AuditNote, Publication, PublishedFile, PublishOutcome } from './ledger.ts'
+import { LATEST, tagsTable } from './tags.ts'
+import { writeTensors } from './tensors.ts'
+import { readTokens } from './tokens.ts'
+import { readVersions, writeVersions, type Existing } from './versions.ts'
+
+/** Who publishes and when, as every row and entry of one publication says it. */
+interface Act {
+  readonly actorName: string
+  readonly now: string
+}
+
+/**
+ * The transaction that publishes. Who may publish, and whether the name is free, is decided in here and
+ * nowhere else, so that a revoked token or a second publisher can't slip in between check and insert.
+ */
+export function publishTransaction(db: Database, key: Uint8Array | undefined) {
+  const tokens = readTokens(db)
+  const checkpoints = { ...readCheckpoints(db), ...writeCheckpoints(db) }
+  const versions = { ...readVersions(db), ...writeVersions(db) }
+  const blobs = { ...readBlobs(db), ...writeBlobs(db) }
+  const tags = tagsTable(db)
+  const insertTensors = writeTensors(db)
+  const audit = writeAudit(db, key)
+
+  function publish(publication: Publication): PublishOutcome {
+    const { tokenId, roles, owner, name, version } = publication
+    const now = new Date().toISOString()
+    const grant = tokens.grant(tokenId, owner, name, now)
+    if (grant?.alive !== 1) return { outcome: 'unauthenticated' }
+    if (grant.inScope !== 1 || !roles.includes(grant.role)) return { outcome: 'forbidden' }
+    const act = { actorName: grant.name, now }
+
+    const checkpoint = checkpoints.find(owner, name)
+    if (checkpoint !== undefined && (checkpoint.owner !== owner || checkpoint.name !== name))
+      return { outcome: 'spelled_differently', owner: checkpoint.owner, name: checkpoint.name }
+    // The server's tag comes into being with the first version, whose name is judged before.
+    if (version === LATEST || (checkpoint && tags.has(checkpoint.id, version)))
+      return { outcome: 'tag_exists' }
+    const existing = checkpoint && versions.find(checkpoint.id, version)
+    if (existing !== undefined) return again(publication, existing, act)
+
+    const missing = firstMissing(publication, now)
+    if (missing !== undefined) return { outcome: 'blob_missing', path: missing.path }
+    return admit(publication, checkpoint?.id ?? checkpoints.insert(owner, name, now), act)
+  }
+
+  /** A version of that name is there: the same again refreshes its bytes, anything else is refused. */
+  function again(publication: Publication, existing: Existing, act: Act): PublishOutcome {
+    if (existing.state === 'withdrawn')
+      return { outcome: 'withdrawn', reason: existing.withdrawn_reason ?? '' }
+    if (existing.revision !== publication.revision.toLowerCase())
+      return { outcome: 'exists', revision: existing.revision }
+    const retired: string[] = []
+    for (const file of publication.files) putBlob(file, publication, act, retired)
+    return { outcome: 'same', retired }
+  }
+
+  function admit(publication: Publication, checkpoint: number, act: Act): PublishOutcome {
+    const { version, revision, files } = publication
+    const { now, actorName } = act
+    const metadata = JSON.stringify(publication.metadata)
+    const warnings = JSON.stringify(publication.warnings)
+    const row = { checkpoint, version, revision, metadata, warnings, now, createdBy: actorName }
+    const id = versions.insert(row)
+    const retired: string[] = []
+    // Bytes before names of bytes: a file may name what another file of this publication brings.
+    for (const file of files) {
+      const blob = putBlob(file, publication, act, retired)
+      if (blob !== undefined) versions.addFile(id, file.path, blob.id)
+    }
+    for (const file of files)
+      if (file.blob === undefined) versions.addHeldFile(id, file.path, file.sha256)
+    versions.addUp(id)
+    tags.move(checkpoint, LATEST, id, now)
+    const size = files.reduce((sum, file) => sum + file.size, 0)
+    enter('publish', publication, act, { files: files.length, size })
+    return { outcome: 'created', retired }
+  }
+
+  /** The first file that names bytes which neither the registry holds for this token nor this publication brings. */
+  function firstMissing({ files, tokenId }: Publication, now: string): PublishedFile | undefined {
+    const brought = new Set(files.filter((file) => file.blob).map((file) => file.sha256))
+    return files.find((file) => {
+      if (file.blob !== undefined || brought.has(file.sha256)) return false
+      return blobs.heldBy(tokenId, file.sha256, now)?.blob.size !== file.size
+    })
+  }
+
+  function putBlob(
+    file: PublishedFile,
+    publication: Publication,
+    act: Act,
+    retired: string[],
+  ): Upserted | undefined {
+    if (file.blob === undefined) return undefined
+    const blob = blobs.put(file, file.blob, act.now)
+    if (blob.isNew && file.blob.tensors) insertTensors(blob.id, file.blob.tensors)
+    if (blob.retired !== undefined) retired.push(blob.retired)
+    if (blob.repaired) enter('repair', publication, act, { path: file.path, sha256: file.sha256 })
+    return blob
+  }
+
+  function enter(
+    action: string,
+    publication: Publication,
+    { actorName, now }: Act,
+    details: AuditNote['details'],
+  ): void {
+    const { tokenId, address, owner, name, version, revision } = publication
+    const subject = `${owner}/${name}@${version}`
+    const actor = { actorId: tokenId, actorName, address }
+    audit.append([{ action, ...actor, subject, revision, outcome: 'ok', details }], now)
+  }
+
+  return transaction(db, publish)
+}

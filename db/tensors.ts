@@ -1,0 +1,90 @@
+import type { Database } from 'better-sqlite3'
+import type { Tensor, TensorColumns, TensorQuery } from './ledger.ts'
+
+interface TensorRow {
+  name: string
+  dtype: string
+  shape: string
+  begin: number
+  end: number
+  sha256: string
+}
+
+/** A value that a column lacks binds as nothing, which the statement refuses. */
+interface InsertedTensor {
+  blob: number
+  name: string
+  dtype: string | undefined
+  shape: string
+  begin: number | undefined
+  end: number | undefined
+  sha256: Uint8Array
+}
+
+/** Queries one blob after another: each is a range of the primary key, whatever the size of the version. */
+export function readTensors(db: Database) {
+  const files = db.prepare<
+    { version: number; path: string | null; from: string },
+    { path: string; blob: number }
+  >(
+    `SELECT path, blob FROM files
+     WHERE version = @version AND path >= @from AND (@path IS NULL OR path = @path) ORDER BY path`,
+  )
+  // One bound, so that the search starts right there; max() compares bytes, as the primary key does.
+  const page = db.prepare<
+    { blob: number; prefix: string; after: string | null; limit: number },
+    TensorRow
+  >(
+    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256 FROM tensors
+     WHERE blob = @blob AND name >= max(@prefix, coalesce(@after, '')) AND name IS NOT @after
+     ORDER BY name LIMIT @limit`,
+  )
+
+  return function tensorsOf(query: TensorQuery): readonly Tensor[] {
+    const { versionId: version, prefix = '', after, limit } = query
+    const found: Tensor[] = []
+    for (const file of files.all({ version, path: query.path ?? null, from: after?.path ?? '' })) {
+      if (found.length === limit) break
+      const afterName = file.path === after?.path ? after.name : null
+      const room = limit - found.length
+      for (const row of page.all({ blob: file.blob, prefix, after: afterName, limit: room })) {
+        // In byte order the names that begin with the prefix lie side by side.
+        if (!row.name.startsWith(prefix)) break
+        found.push({ ...row, path: file.path, shape: JSON.parse(row.shape) as number[] })
+      }
+    }
+    return found
+  }
+}
+
+/** Decodes a row at a time: half a million tensors never become half a million objects. */
+export function writeTensors(db: Database) {
+  const insert = db.prepare<InsertedTensor>(
+    `INSERT INTO tensors (blob, name, dtype, shape, begin, "end", sha256)
+     VALUES (@blob, @name, @dtype, @shape, @begin, @end, @sha256)`,
+  )
+  return function insertTensors(blob: number, columns: TensorColumns): void {
+    const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests, nameEnds } = columns
+    const lengths = [nameEnds, dtypes, dimEnds, begins, ends].map((column) => column.length)
+    if (lengths.some((length) => length !== count) || digests.length !== count * 32)
+      throw new Error('the columns of the tensors differ in length')
+    const names = Buffer.from(columns.names.buffer, columns.names.byteOffset, columns.names.length)
+    let nameStart = 0
+    let dimStart = 0
+    for (let i = 0; i < count; i++) {
+      const nameEnd = nameEnds[i]
+      const dimEnd = dimEnds[i]
+      insert.run({
+        blob,
+        name: names.toString('utf8', nameStart, nameEnd),
+        dtype: dtypeNames[dtypes[i] ?? -1],
+        shape: `[${dims.subarray(dimStart, dimEnd).join(',')}]`,
+        begin: begins[i],
+        end: ends[i],
+        sha256: digests.subarray(i * 32, (i + 1) * 32),
+      })
+      nameStart = nameEnd ?? nameStart
+      dimStart = dimEnd ?? dimStart
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import type { Database } from 'better-sqlite3'
+import { isHeadMac } from './audit-chain.ts'
+import { writeAudit } from './audit.ts'
+import { writeBlobs } from './blobs.ts'
+import { connectWriter, refusalOf, transaction } from './connect.ts'
+import { LedgerRefused, type AuditNote, type NewToken, type Token } from './ledger.ts'
+import { migrate } from './migrate.ts'
+import { publishTransaction } from './publish.ts'
+import { readTokens, writeTokens } from './tokens.ts'
+import type { Transactions } from './wire.ts'
+
+export interface WriterOptions {
+  readonly file: string
+  readonly auditKey: Uint8Array | undefined
+}
+
+const RESTORE = 'find out who changed it, or restore a backup'
+
+/** Whoever holds no key could have rewritten the log: a server that would go on appending to it hides that. */
+function authenticateHead(db: Database, key: Uint8Array | undefined): void {
+  const audit = writeAudit(db, key)
+  const { seq, hash, mac } = audit.head()
+  if (mac === undefined) {
+    if (key !== undefined)
+      transaction(db, () => {
+        audit.adopt()
+      })()
+    return
+  }
+  if (key === undefined)
+    throw new LedgerRefused(
+      `the audit log in ${db.name} is authenticated with a key and none is configured: give the server its key file`,
+    )
+  if (!isHeadMac(key, seq, hash, mac))
+    throw new LedgerRefused(
+      `the audit log in ${db.name} was changed, or the key file is another than the one it was written with: ` +
+        `give the server that file; if it is the right one, ${RESTORE}`,
+    )
+}
+
+/** Fails where a later transaction would. */
+const probe = (db: Database) => (): void => {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    db.exec('UPDATE audit_head SET seq = seq WHERE id = 1')
+  } finally {
+    db.exec('ROLLBACK')
+  }
+}
+
+function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions {
+  const audit = writeAudit(db, key)
+  const blobs = writeBlobs(db)
+  const tokens = { ...readTokens(db), ...writeTokens(db) }
+  const now = () => new Date().toISOString()
+
+  function createToken(token: NewToken, note: AuditNote): Token {
+    const at = now()
+    tokens.insert(token, at)
+    audit.append([{ ...note, subject: token.id }], at)
+    const created = tokens.get(token.id)
+    if (created === undefined) throw new Error('a token got no row')
+    return created
+  }
+
+  function revokeToken(id: string, note: AuditNote): Token | undefined {
+    const at = now()
+    if (tokens.revoke(id, at)) audit.append([{ ...note, subject: id }], at)
+    return tokens.get(id)
+  }
+
+  function quarantine(vaultId: string, note: AuditNote): boolean {
+    const changed = blobs.quarantine(vaultId)
+    if (changed) audit.append([note], now())
+    return changed
+  }
+
+  return {
+    createToken: transaction(db, createToken),
+    revokeToken: transaction(db, revokeToken),
+    publish: publishTransaction(db, key),
+    quarantine: transaction(db, quarantine),
+    appendAudit: transaction(db, (notes: readonly AuditNote[]) => audit.append(notes, now())),
+    ping: probe(db),
+    close() {
+      db.pragma('wal_checkpoint(TRUNCATE)')
+      db.close()
+    },
+  }
+}
+
+/**
+ * Opens the writing connection, brings the schema up to date and authenticates the audit log's head.
+ *
+ * @throws LedgerRefused when the file can't be a ledger as it is
+ */
+export function openTransactions({ file, auditKey }: WriterOptions): Transactions {
+  let db: Database | undefined
+  try {
+    db = connectWriter(file)
+    migrate(db)
+    authenticateHead(db, auditKey)
+    probe(db)()
+    return transactionsOf(db, auditKey)
+  } catch (error) {
+    db?.close()
+    throw refusalOf(error, file)
+  }
+}

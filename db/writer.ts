@@ -1,0 +1,28 @@
+// The ledger's writer: a worker thread with the only connection that writes, so that a sync of the disk, or half a
+// million rows, never holds the event loop of the server.
+
+import { dirname } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import { openTransactions, type WriterOptions } from './transactions.ts'
+import { errorData, OPENING, perform, type Call, type Reply } from './wire.ts'
+
+function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
+  const reply = (id: number, result: () => unknown): void => {
+    let message: Reply
+    try {
+      message = { id, ok: true, value: result() }
+    } catch (error) {
+      message = { id, ok: false, error: errorData(error, dirname(options.file)) }
+    }
+    port.postMessage(message)
+  }
+  reply(OPENING, () => {
+    const transactions = openTransactions(options)
+    port.on('message', (call: Call) => {
+      reply(call.id, () => perform(transactions, call))
+      if (call.method === 'close') port.close()
+    })
+  })
+}
+
+if (parentPort !== null) serve(parentPort, workerData as WriterOptions)
