@@ -2,7 +2,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 
-export type Bearer =
+type Bearer =
   /** No credentials, or those of another scheme, which RFC 6750 §3.1 treats alike. */
   | { readonly kind: 'none' }
   | { readonly kind: 'malformed' }

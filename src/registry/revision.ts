@@ -5,7 +5,7 @@ import canonicalize from 'canonicalize'
 import { RegistryError } from '../errors.ts'
 import { comparePaths } from './names.ts'
 
-export interface Manifest {
+interface Manifest {
   /** `owner/name`, in the spelling that the registry keeps. */
   readonly checkpoint: string
   readonly version: string
