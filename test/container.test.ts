@@ -117,8 +117,8 @@ t.test('the health check passes while /livez answers 200, and fails otherwise', 
   const port = typeof address === 'object' ? String(address?.port) : ''
   const exitCode = async (): Promise<unknown> => {
     const env = { ...process.env, STRONGROOM_PORT: port }
-    const [code]: unknown[] = await once(spawn(process.execPath, ['-e', script], { env }), 'exit')
-    return code
+    const ended: unknown[] = await once(spawn(process.execPath, ['-e', script], { env }), 'exit')
+    return ended[0]
   }
 
   t.equal(await exitCode(), 0)
