@@ -14,7 +14,9 @@ const MAX_IDLE_LOG_BYTES = 64 << 20
 const WRITER_CACHE_KIB = 64 << 10
 
 const MOUNT = 'check that the folder exists and that the server may write to it'
-const BACKUP = 'restore the folder from a backup, or move it away to begin with an empty ledger'
+
+export const damaged = (file: string): string =>
+  `${file} is damaged or is no ledger: restore the folder from a backup, or move it away to begin with an empty ledger`
 
 /** A driver's error by its code, which is the only stable part of it; undefined for anything else. */
 export const codeOf = (error: unknown): string | undefined =>
@@ -26,8 +28,7 @@ export const codeOf = (error: unknown): string | undefined =>
 export function refusalOf(error: unknown, file: string): unknown {
   const code = codeOf(error) ?? ''
   const refused = (sentence: string) => new LedgerRefused(sentence, { cause: error })
-  if (/^SQLITE_(NOTADB|CORRUPT)/.test(code))
-    return refused(`${file} is damaged or is no ledger: ${BACKUP}`)
+  if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) return refused(damaged(file))
   if (/^(SQLITE_(READONLY|CANTOPEN|PERM|AUTH)|EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EISDIR)/.test(code))
     return refused(`${file} can't be opened for writing: ${MOUNT}`)
   if (/^SQLITE_(BUSY|LOCKED)/.test(code))
@@ -69,8 +70,7 @@ export function transaction<A extends unknown[], R>(
 }
 
 /**
- * A connection for look-ups. Every statement is finished before its result is returned, so none leaves a read
- * transaction open: the next look-up sees whatever was committed before it.
+ * A connection for look-ups. Each ends before its result is returned, so that none leaves a read transaction open: the next look-up sees whatever was committed before it.
  */
 export function connectReader(file: string): Database.Database {
   const db = new Database(file, { readonly: true, fileMustExist: true, timeout: READER_BUSY_MS })

@@ -137,7 +137,8 @@ export interface Publication {
  * outcome than `created` or `same`, the publication's own vault ids have no row.
  */
 export type PublishOutcome =
-  | { readonly outcome: 'created' | 'same'; readonly retired: readonly string[] }
+  { readonly outcome: 'created' | 'same'; readonly retired: readonly string[] } | PublishRefusal
+export type PublishRefusal =
   | { readonly outcome: 'exists'; readonly revision: string }
   | { readonly outcome: 'withdrawn'; readonly reason: string }
   | { readonly outcome: 'tag_exists' }
@@ -271,6 +272,8 @@ export interface Ledger {
   /** In byte order of path. */
   filesOf(versionId: number): Promise<readonly VersionFile[]>
   tensorsOf(query: TensorQuery): Promise<readonly Tensor[]>
+  /** Names of a blob's tensors in byte order, after `after` (exclusive; '' for the first page). */
+  tensorNames(blobId: number, after: string, limit: number): Promise<readonly string[]>
   checkpoint(owner: string, name: string): Promise<CheckpointOverview | undefined>
   checkpoints(query: CheckpointQuery): Promise<readonly CheckpointSummary[]>
 
@@ -283,6 +286,12 @@ export interface Ledger {
   hasVaultId(vaultId: string): Promise<boolean>
   /** False when that copy was already quarantined or replaced: then nothing is entered. */
   quarantine(vaultId: string, note: AuditNote): Promise<boolean>
+
+  // The vault
+  /** Of the vault that this ledger belongs to; undefined for a new ledger. */
+  vaultIdentity(): Promise<string | undefined>
+  /** Once and for all. */
+  bindVault(identity: string): Promise<void>
 
   // Audit
   appendAudit(notes: readonly AuditNote[]): Promise<AuditHead>

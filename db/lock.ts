@@ -17,6 +17,8 @@ export function lockLedger(file: string): () => void {
   try {
     createPrivate(file)
     db = new Database(file, { timeout: MEETING_MS })
+    // Nothing is ever written, so nothing needs a journal, nor room for one on a full disk.
+    db.pragma('journal_mode = MEMORY')
     db.pragma('locking_mode = EXCLUSIVE')
     db.exec('BEGIN EXCLUSIVE')
     const held = db

@@ -6,8 +6,9 @@ import { readCheckpoints } from './checkpoints.ts'
 import { connectReader, createPrivate, refusalOf } from './connect.ts'
 import type { AuditHead, Ledger, LedgerOptions } from './ledger.ts'
 import { lockLedger } from './lock.ts'
-import { readTensors } from './tensors.ts'
+import { readTensorNames, readTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
+import { vaultBinding } from './vault-binding.ts'
 import { verifyAudit } from './verify-audit.ts'
 import { readVersions } from './versions.ts'
 import { transferable } from './wire.ts'
@@ -60,17 +61,20 @@ function ledgerOf(
   const checkpoints = readCheckpoints(db)
   const blobs = readBlobs(db)
   const tensorsOf = readTensors(db)
+  const tensorNames = readTensorNames(db)
   const audit = readAudit(db)
+  const vault = vaultBinding(db)
   const now = () => new Date().toISOString()
   let closing: Promise<void> | undefined
 
-  /** A look-up as a promise: what it throws is a rejection. */
-  const look =
-    <A extends unknown[], R>(lookUp: (...args: A) => R) =>
-    (...args: A): Promise<R> =>
+  /** A look-up as a promise, in one snapshot however many statements it takes: what it throws is a rejection. */
+  const look = <A extends unknown[], R>(lookUp: (...args: A) => R) => {
+    const inOneSnapshot = db.transaction(lookUp)
+    return (...args: A): Promise<R> =>
       new Promise((resolve) => {
-        resolve(lookUp(...args))
+        resolve(inOneSnapshot(...args))
       })
+  }
   const ask: Writer['ask'] = (...call) =>
     closing === undefined ? writer.ask(...call) : Promise.reject(new Error('the ledger is closed'))
 
@@ -103,6 +107,7 @@ function ledgerOf(
     resolve: look((...ref) => versions.resolve(...ref)),
     filesOf: look(blobs.filesOf),
     tensorsOf: look(tensorsOf),
+    tensorNames: look(tensorNames),
     checkpoint: look((owner, name) => checkpoints.overview(owner, name)),
     checkpoints: look((query) => checkpoints.list(query)),
 
@@ -111,6 +116,9 @@ function ledgerOf(
     leafPage: look(blobs.leafPage),
     hasVaultId: look(blobs.hasVaultId),
     quarantine: (vaultId, note) => ask('quarantine', [vaultId, note]),
+
+    vaultIdentity: look(vault.identity),
+    bindVault: (identity) => ask('bindVault', [identity]),
 
     appendAudit: (notes) => ask('appendAudit', [notes]),
     audit: look(audit.page),

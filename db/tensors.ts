@@ -57,6 +57,17 @@ export function readTensors(db: Database) {
   }
 }
 
+/** Names in byte order, a page at a time. */
+export function readTensorNames(db: Database) {
+  const page = db
+    .prepare<{ blob: number; after: string; limit: number }, string>(
+      'SELECT name FROM tensors WHERE blob = @blob AND name > @after ORDER BY name LIMIT @limit',
+    )
+    .pluck()
+  return (blob: number, after: string, limit: number): readonly string[] =>
+    page.all({ blob, after, limit })
+}
+
 /** Decodes a row at a time: half a million tensors never become half a million objects. */
 export function writeTensors(db: Database) {
   const insert = db.prepare<InsertedTensor>(

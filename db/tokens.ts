@@ -13,7 +13,7 @@ interface TokenRow {
 }
 
 /** What a token may do at this moment with one checkpoint. */
-export interface Grant {
+interface Grant {
   readonly name: string
   readonly role: Role
   readonly alive: 0 | 1

@@ -2,11 +2,12 @@ import type { Database } from 'better-sqlite3'
 import { isHeadMac } from './audit-chain.ts'
 import { writeAudit } from './audit.ts'
 import { writeBlobs } from './blobs.ts'
-import { connectWriter, refusalOf, transaction } from './connect.ts'
+import { codeOf, connectWriter, refusalOf, transaction } from './connect.ts'
 import { LedgerRefused, type AuditNote, type NewToken, type Token } from './ledger.ts'
 import { migrate } from './migrate.ts'
 import { publishTransaction } from './publish.ts'
 import { readTokens, writeTokens } from './tokens.ts'
+import { vaultBinding } from './vault-binding.ts'
 import type { Transactions } from './wire.ts'
 
 export interface WriterOptions {
@@ -48,6 +49,37 @@ const probe = (db: Database) => (): void => {
   }
 }
 
+/** Tensors from which a publication is worth a checkpoint before it: some megabytes of log. */
+const MANY_TENSORS = 10_000
+
+/** Empties the log, if the disk has room for what the database lacks; committed it is either way. */
+function shrinkLog(db: Database): void {
+  try {
+    db.pragma('wal_checkpoint(TRUNCATE)')
+  } catch (error) {
+    if (codeOf(error) !== 'SQLITE_FULL') throw error
+  }
+}
+
+/**
+ * A publication that fills the disk leaves its dead log there. With everything before it in the database already,
+ * emptying the log needs no room, and gives back what the publication took.
+ */
+function publishAndShrink(db: Database, key: Uint8Array | undefined): Transactions['publish'] {
+  const publish = publishTransaction(db, key)
+  return (publication) => {
+    const counts = publication.files.map(({ blob }) => blob?.tensors?.count ?? 0)
+    const isLarge = counts.reduce((sum, count) => sum + count, 0) >= MANY_TENSORS
+    if (isLarge) db.pragma('wal_checkpoint(PASSIVE)')
+    try {
+      return publish(publication)
+    } catch (error) {
+      if (codeOf(error) === 'SQLITE_FULL') shrinkLog(db)
+      throw error
+    }
+  }
+}
+
 function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions {
   const audit = writeAudit(db, key)
   const blobs = writeBlobs(db)
@@ -78,13 +110,17 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
   return {
     createToken: transaction(db, createToken),
     revokeToken: transaction(db, revokeToken),
-    publish: publishTransaction(db, key),
+    publish: publishAndShrink(db, key),
     quarantine: transaction(db, quarantine),
+    bindVault: transaction(db, vaultBinding(db).bind),
     appendAudit: transaction(db, (notes: readonly AuditNote[]) => audit.append(notes, now())),
     ping: probe(db),
     close() {
-      db.pragma('wal_checkpoint(TRUNCATE)')
-      db.close()
+      try {
+        shrinkLog(db)
+      } finally {
+        db.close()
+      }
     },
   }
 }

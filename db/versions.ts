@@ -50,7 +50,7 @@ export interface Existing {
   readonly withdrawn_reason: string | null
 }
 
-export interface NewVersion {
+interface NewVersion {
   readonly checkpoint: number
   readonly version: string
   readonly revision: string

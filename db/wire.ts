@@ -18,6 +18,7 @@ export interface Transactions {
   readonly revokeToken: (id: string, note: AuditNote) => Token | undefined
   readonly publish: (publication: Publication) => PublishOutcome
   readonly quarantine: (vaultId: string, note: AuditNote) => boolean
+  readonly bindVault: (identity: string) => void
   readonly appendAudit: (notes: readonly AuditNote[]) => AuditHead
   readonly ping: () => void
   readonly close: () => void
@@ -49,7 +50,7 @@ export type Reply =
   | { readonly id: number; readonly ok: false; readonly error: ErrorData }
 
 /** An error's class doesn't survive a structured clone, nor does its code. */
-export interface ErrorData {
+interface ErrorData {
   readonly kind: 'refused' | 'full' | 'other'
   readonly message: string
   readonly code: string | undefined

@@ -1,6 +1,7 @@
+import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { WriterOptions } from './transactions.ts'
-import { errorFrom, OPENING, type ArgumentsOf, type Call, type Method } from './wire.ts'
+import { errorData, errorFrom, OPENING, type ArgumentsOf, type Call, type Method } from './wire.ts'
 import type { Reply, ResultOf } from './wire.ts'
 
 type Ask = <M extends Method>(
@@ -26,6 +27,7 @@ export async function startWriter(options: WriterOptions): Promise<Writer> {
       resolve()
     })
   })
+  const folder = dirname(options.file)
   let lastId = OPENING
   let death: Error | undefined
 
@@ -60,7 +62,12 @@ export async function startWriter(options: WriterOptions): Promise<Writer> {
     if (death !== undefined) return Promise.reject(death)
     const call: Call<typeof method> = { id: ++lastId, method, args }
     const reply = expect<typeof method>(call.id)
-    worker.postMessage(call, transfer)
+    try {
+      worker.postMessage(call, transfer)
+    } catch (error) {
+      // What can't be cloned, such as arrays that went with an earlier call.
+      settle({ id: call.id, ok: false, error: errorData(error, folder) })
+    }
     return reply
   }
 

@@ -19,6 +19,12 @@ CREATE TABLE tokens (
   revoked_at TEXT
 ) STRICT;
 
+-- The vault that this ledger belongs to, by the random name that the vault carries.
+CREATE TABLE vault (
+  id       INTEGER PRIMARY KEY CHECK (id = 1),
+  identity TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE checkpoints (
   id         INTEGER PRIMARY KEY,
   owner      TEXT NOT NULL COLLATE NOCASE,
