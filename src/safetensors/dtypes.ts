@@ -1,3 +1,5 @@
+import { createWords } from './words.ts'
+
 /** A dtype and the bits of one element. */
 interface Dtype {
   readonly name: string
@@ -30,12 +32,8 @@ export const DTYPES: readonly Dtype[] = [
   { name: 'U64', bits: 64 },
 ]
 
-const CODES: ReadonlyMap<string, number> = new Map(DTYPES.map(({ name }, code) => [name, code]))
-
-/** The code of a dtype's name, case and all; undefined when there is none of that name. */
-export function dtypeCode(name: string): number | undefined {
-  return CODES.get(name)
-}
+/** Finds a dtype's code by its name, case and all. */
+export const DTYPE_NAMES = createWords(DTYPES.map(({ name }) => name))
 
 /**
  * Bytes that `elements` of a dtype occupy. Undefined when their bits don't fill whole bytes or

@@ -1,19 +1,21 @@
 // One tensor's entry, {"dtype": …, "shape": […], "data_offsets": […]}: its keys in any order, each exactly
 // once and nothing else, integers spelt as integers, and a size that agrees with the offsets.
 
-import { bytesOfElements, dtypeCode } from './dtypes.ts'
+import { DTYPE_NAMES, bytesOfElements } from './dtypes.ts'
 import type { Reason } from './safetensors-error.ts'
+import { createWords } from './words.ts'
 
 /** Throws a refusal of the tensor being read. */
-export type RefuseEntry = (reason: Reason, sentence: string) => never
+type RefuseEntry = (reason: Reason, sentence: string) => never
 
 export type EntryKey = 'dtype' | 'shape' | 'data_offsets'
 
 export interface Entry {
   /** Forgets the entry before. */
   open(): void
-  key(text: string): EntryKey
-  dtype(text: string): void
+  /** A key, by the first `length` bytes of its name; the value that follows is of it. */
+  key(name: Uint8Array, length: number): EntryKey
+  dtype(name: Uint8Array, length: number): void
   /** One element of the array that the last key announced. */
   integer(value: number): void
   closeArray(): void
@@ -24,11 +26,8 @@ export interface Entry {
 /** PyTorch and our own converter stop at 64 dimensions; no model comes near. */
 const MAX_RANK = 64
 
-const KEYS: ReadonlyMap<string, EntryKey> = new Map([
-  ['dtype', 'dtype'],
-  ['shape', 'shape'],
-  ['data_offsets', 'data_offsets'],
-])
+const KEYS: readonly EntryKey[] = ['dtype', 'shape', 'data_offsets']
+const KEY_NAMES = createWords(KEYS)
 
 /**
  * A reader of entries. Offsets in the header count from `dataBegin`; each element of a shape goes to
@@ -39,7 +38,8 @@ export function createEntry(
   addDim: (dim: number) => void,
   refuse: RefuseEntry,
 ): Entry {
-  const seen = new Set<EntryKey>()
+  /** One bit a key, in the order of KEYS. */
+  let seen = 0
   let array: EntryKey = 'shape'
   let code = 0
   let rank = 0
@@ -79,23 +79,26 @@ export function createEntry(
 
   return {
     open() {
-      seen.clear()
+      seen = 0
       rank = 0
       isEmpty = false
       product = 1
       offsets.count = 0
     },
-    key(text) {
-      const key = KEYS.get(text)
-      if (key === undefined)
+    key(name, length) {
+      const index = KEY_NAMES.find(name, length)
+      const key = index === undefined ? undefined : KEYS[index]
+      if (index === undefined || key === undefined)
         return refuse('tensor_entry_invalid', 'an entry has a key that the format does not know')
-      if (seen.has(key)) refuse('duplicate_key', `${key} stands twice in an entry`)
-      seen.add(key)
+      if (seen & (1 << index)) refuse('duplicate_key', `${key} stands twice in an entry`)
+      seen |= 1 << index
       array = key
       return key
     },
-    dtype(text) {
-      code = dtypeCode(text) ?? refuse('unknown_dtype', 'the dtype is not one of the format')
+    dtype(name, length) {
+      code =
+        DTYPE_NAMES.find(name, length) ??
+        refuse('unknown_dtype', 'the dtype is not one of the format')
     },
     integer(value) {
       if (array === 'shape') dim(value)
@@ -106,8 +109,8 @@ export function createEntry(
         refuse('tensor_entry_invalid', 'data_offsets wants a begin and an end')
     },
     close() {
-      for (const key of KEYS.values())
-        if (!seen.has(key)) refuse('tensor_entry_invalid', `an entry has no ${key}`)
+      const missing = KEYS.find((_, index) => (seen & (1 << index)) === 0)
+      if (missing !== undefined) refuse('tensor_entry_invalid', `an entry has no ${missing}`)
       const bytes = size()
       const { begin, end } = offsets
       if (bytes !== end - begin)

@@ -92,6 +92,8 @@ export function createHeaderParser(headerBytes: number, maxTensors: number): Hea
 
   let level = TOP
   let expect = FIRST_KEY
+  /** Below the top: whether the object of the level has begun, or is the value to come. */
+  let isMapOpen = false
   /** Of the entry being read: its key before the value to come, and whether it has a name yet. */
   let entryKey: EntryKey = 'dtype'
   let isNamed = false
@@ -160,7 +162,7 @@ export function createHeaderParser(headerBytes: number, maxTensors: number): Hea
     }
     if (level === TOP) closeName()
     else if (level === METADATA) closeMetadataKey()
-    else entryKey = entry.key(string.text())
+    else entryKey = entry.key(string.bytes, string.length)
     expect = AFTER_KEY
   }
 
@@ -198,7 +200,7 @@ export function createHeaderParser(headerBytes: number, maxTensors: number): Hea
     if (level === METADATA) {
       metadataBytes += string.length
       metadata[metadataKey] = string.text()
-    } else entry.dtype(string.text())
+    } else entry.dtype(string.bytes, string.length)
   }
 
   function openMap(byte: number) {
@@ -211,9 +213,6 @@ export function createHeaderParser(headerBytes: number, maxTensors: number): Hea
     isMapOpen = true
     expect = FIRST_KEY
   }
-
-  /** Whether the object of the level has begun; on the top it has, always. */
-  let isMapOpen = false
 
   function openValue(byte: number) {
     if (!VALUE_STARTS.has(byte)) unexpected(byte)

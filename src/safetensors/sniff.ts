@@ -14,7 +14,7 @@ export interface Guess {
 }
 
 /** A format's own look at a head; undefined where the head isn't of that format and can't become so. */
-export type Sniffer = (head: Uint8Array) => Guess | undefined
+type Sniffer = (head: Uint8Array) => Guess | undefined
 
 const MAGICS: readonly { readonly looksLike: LooksLike; readonly magic: readonly number[] }[] = [
   { looksLike: 'gguf', magic: [0x47, 0x47, 0x55, 0x46] },

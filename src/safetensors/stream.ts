@@ -41,7 +41,7 @@ export interface ValidatorOptions {
 /** Judges a safetensors file as it arrives. After it has thrown, it throws the same error again. */
 export interface Validator {
   /**
-   * Takes the next bytes; keeps none of them. Its time is linear in them (0.5 ms for 64 KiB of header),
+   * Takes the next bytes; keeps none of them. Its time is linear in them (about 1 ms for 64 KiB of header),
    * so the caller's chunks decide how long the thread is busy.
    *
    * @throws SafetensorsError at the first byte that no valid file has there
