@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'INTEGRITY_FAILURE'
   | 'INSUFFICIENT_STORAGE'
   | 'TOO_MANY_REQUESTS'
+  | 'NOT_READY'
   | 'INTERNAL'
 
 export type Facts = Readonly<Record<string, unknown>>

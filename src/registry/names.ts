@@ -60,7 +60,7 @@ function invalid(what: What, rule: string, sentence: string): RegistryError {
 }
 
 /** Lowers A to Z and nothing else: no other letter may become an ASCII one (the Kelvin sign is no k). */
-function asciiLowerCase(text: string): string {
+export function asciiLowerCase(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
@@ -186,4 +186,10 @@ export function scopeCovers(scope: string, checkpoint: CheckpointName): boolean 
   const subject = asciiLowerCase(`${checkpoint.owner}/${checkpoint.name}`)
   // parseScope leaves a star only at the end and behind a slash, so a prefix never spans two owners.
   return pattern.endsWith('*') ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern
+}
+
+/** Whether everything that `inner` reaches is reached by `outer` too. Both as `parseScope` returns them. */
+export function scopeWithin(inner: string, outer: string): boolean {
+  if (outer === '*' || inner === outer) return true
+  return outer.endsWith('*') && inner !== '*' && inner.startsWith(outer.slice(0, -1))
 }

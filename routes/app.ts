@@ -1,0 +1,182 @@
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  type HTTPMethods,
+  LogController,
+} from 'fastify'
+import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
+import { countStrangers } from '../src/access/strangers.ts'
+import { RegistryError } from '../src/errors.ts'
+import type { Strongroom } from '../src/strongroom.ts'
+import { auditRoutes } from './audit.ts'
+import { authenticateAll } from './authenticate.ts'
+import { checkpointRoutes } from './checkpoints.ts'
+import { answer, answerParseError, handleErrors } from './error-handler.ts'
+import { fileRoutes } from './files.ts'
+import { healthRoutes } from './health.ts'
+import { documentRoutes } from './openapi.ts'
+import { publishRoutes } from './publish.ts'
+import { askForBody, markAwaitingContinue } from './refuse.ts'
+import { tokenRoutes } from './tokens.ts'
+
+/** Names are at most 512 bytes, and each byte may come percent-encoded. */
+const MAX_PARAM_LENGTH = 1536
+const HEADERS_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 5_000
+const JSON_BYTES = 1024 * 1024
+
+export interface App {
+  readonly fastify: FastifyInstance
+  /** `/readyz` says so from now on. */
+  readonly markStopping: () => void
+}
+
+/** The registry's HTTP. */
+export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): Promise<App> {
+  const { config, metrics } = strongroom
+  let stopping = false
+  const fastify = Fastify({
+    loggerInstance: log,
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'request_id',
+    }),
+    genReqId: () => randomUUID(),
+    trustProxy: config.TRUST_PROXY,
+    bodyLimit: JSON_BYTES,
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    ajv: { customOptions: { allErrors: true, removeAdditional: false } },
+    frameworkErrors: (error, request, reply) => {
+      void answer(error, request, reply)
+    },
+    clientErrorHandler: answerParseError,
+  })
+  prepareServer(fastify.server, fastify, config.MAX_CONNECTIONS)
+
+  const strangers = countStrangers((address, requests) => {
+    log.info({ address, requests }, 'requests without a good token or a route, in a minute')
+  })
+  fastify.addHook('onClose', strangers.close)
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    // Closes a connection on which nothing moves; routes that work in silence lift it.
+    request.raw.socket.setTimeout(config.STALL_TIMEOUT_MS)
+    done()
+  })
+  handleErrors(fastify)
+  await authenticateAll(fastify, strongroom, strangers)
+  fastify.addHook('preParsing', (request, reply, _payload, done) => {
+    askForBody(request.raw, reply.raw)
+    done()
+  })
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const route = routeOf(request)
+    const { method } = request
+    metrics.requests.inc({ method, route, status: reply.raw.statusCode })
+    metrics.requestSeconds.observe({ method, route }, reply.elapsedTime / 1000)
+    const { owner, name, version, ref } = (request.params ?? {}) as Record<string, string>
+    request.log.info(
+      {
+        method,
+        route,
+        status: reply.raw.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        address: request.ip,
+        token: request.principal?.tokenId,
+        ...(request.is404 ? {} : { owner, name, ref: version ?? ref }),
+      },
+      'request',
+    )
+    done()
+  })
+
+  const methodsByUrl = collectMethods(fastify)
+  await documentRoutes(fastify, config.PUBLIC_URL)
+  healthRoutes(fastify, strongroom, () => stopping)
+  tokenRoutes(fastify, strongroom)
+  auditRoutes(fastify, strongroom)
+  checkpointRoutes(fastify, strongroom)
+  fileRoutes(fastify, strongroom)
+  await publishRoutes(fastify, strongroom)
+  refuseOtherMethods(fastify, methodsByUrl)
+  await fastify.ready()
+
+  return {
+    fastify,
+    markStopping: () => {
+      stopping = true
+    },
+  }
+}
+
+const routeOf = (request: FastifyRequest): string =>
+  request.is404 ? 'unknown' : (request.routeOptions.url ?? 'unknown')
+
+function prepareServer(server: Server, fastify: FastifyInstance, maxConnections: number): void {
+  server.headersTimeout = HEADERS_TIMEOUT_MS
+  server.maxConnections = maxConnections
+  // Left to itself, Node asks for the body before anyone has looked at the request.
+  server.on('checkContinue', (request, response) => {
+    markAwaitingContinue(request)
+    fastify.routing(request, response)
+  })
+  server.on('checkExpectation', (request, response) => {
+    response.setHeader('connection', 'close')
+    // No route looks at Expect: the one expectation there is was handled above.
+    request.url = UNMET_EXPECTATION
+    request.method = 'GET'
+    fastify.routing(request, response)
+  })
+}
+
+const UNMET_EXPECTATION = '/unmet-expectation'
+const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+function collectMethods(fastify: FastifyInstance): Map<string, Set<string>> {
+  const byUrl = new Map<string, Set<string>>()
+  fastify.addHook('onRoute', ({ url, method, config }) => {
+    // Plugins that serve static pages don't know of `access`.
+    if (url.startsWith('/docs') && config?.access === undefined)
+      Object.assign(config ?? {}, { access: 'open' })
+    // The same place in the router, whatever the parameters are called.
+    const place = url.replace(/:\w+/g, ':param')
+    const methods = byUrl.get(place) ?? new Set()
+    for (const each of [method].flat()) methods.add(each)
+    byUrl.set(place, methods)
+  })
+  return byUrl
+}
+
+/** A known address with another method is 405 and says which methods there are (RFC 9110 §15.5.6). */
+function refuseOtherMethods(
+  fastify: FastifyInstance,
+  methodsByUrl: Map<string, Set<string>>,
+): void {
+  fastify.get(UNMET_EXPECTATION, { config: { access: 'open' }, schema: { hide: true } }, () => {
+    throw new RegistryError(
+      'EXPECTATION_FAILED',
+      'The one expectation that is understood is 100-continue.',
+    )
+  })
+  for (const [url, methods] of [...methodsByUrl]) {
+    if (url.startsWith('/docs') || url === UNMET_EXPECTATION) continue
+    const allow = [...methods].join(', ')
+    fastify.route({
+      url,
+      method: METHODS.filter((method) => !methods.has(method)),
+      config: { access: 'open' },
+      schema: { hide: true },
+      onRequest: (_request, _reply, done) => {
+        done(new RegistryError('METHOD_NOT_ALLOWED', `This address knows ${allow}.`, { allow }))
+      },
+      handler: () => undefined,
+    })
+  }
+}

@@ -1,0 +1,91 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { authenticate, type Principal, requireRole } from '../src/access/principal.ts'
+import type { Action } from '../src/access/roles.ts'
+import type { Strangers } from '../src/access/strangers.ts'
+import { RegistryError } from '../src/errors.ts'
+import type { Strongroom } from '../src/strongroom.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the caller's role must reach; `open` asks for no token. */
+    access?: Action | 'any_token' | 'open'
+  }
+  interface FastifyRequest {
+    principal: Principal | undefined
+  }
+}
+
+const ADDRESSES_KEPT = 10_000
+/** Of IPv6: one subscriber has a /64 of addresses, which count as one. */
+const SUBSCRIBER_BITS = 64
+
+/** Who calls, known on every route that isn't open. */
+export function principalOf(request: FastifyRequest): Principal {
+  if (request.principal === undefined) throw new Error('an open route asked who calls')
+  return request.principal
+}
+
+/**
+ * Every route says in its `config.access` what it asks of the caller; one that says nothing is refused to
+ * everyone. Runs before any byte of a body is read.
+ */
+export async function authenticateAll(
+  app: FastifyInstance,
+  { ledger, config, metrics }: Strongroom,
+  strangers: Strangers,
+): Promise<void> {
+  await app.register(rateLimit, { global: false, cache: ADDRESSES_KEPT })
+  const countFailure = app.createRateLimit({
+    max: config.AUTH_FAILURES_PER_MINUTE,
+    timeWindow: 60_000,
+    ipv6Subnet: SUBSCRIBER_BITS,
+  })
+
+  app.decorateRequest('principal', undefined)
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) {
+      strangers.count(request.ip)
+      return
+    }
+    const { access } = request.routeOptions.config
+    if (access === 'open') return
+    if (access === undefined)
+      throw new Error(`${request.routeOptions.url ?? ''} doesn't say who may call it`)
+    checkSingle(request)
+    const found = await authenticate(ledger, request.headers.authorization)
+    if (found.kind === 'known') {
+      request.principal = found.principal
+      if (access !== 'any_token') requireRole(found.principal, access)
+      return
+    }
+    strangers.count(request.ip)
+    metrics.authenticationFailures.inc({ kind: found.kind })
+    if (found.kind === 'none') throw unauthenticated('none_sent')
+    // Only a bad token counts against its address, and a good one is never asked: nobody can lock it out.
+    const limit = await countFailure(request)
+    if (!limit.isAllowed && limit.isExceeded) {
+      throw new RegistryError('TOO_MANY_REQUESTS', 'Too many bad tokens from this address.', {
+        retry_after: limit.ttlInSeconds,
+      })
+    }
+    throw unauthenticated('invalid_token')
+  })
+}
+
+const unauthenticated = (challenge: 'none_sent' | 'invalid_token'): RegistryError =>
+  new RegistryError(
+    'UNAUTHENTICATED',
+    challenge === 'none_sent' ? 'This needs a token.' : 'The token is not valid.',
+    { challenge },
+  )
+
+/** Node keeps the first of two Authorization headers in silence; which one a proxy kept is anyone's guess. */
+function checkSingle({ raw }: FastifyRequest): void {
+  const names = raw.rawHeaders.filter((_, i) => i % 2 === 0)
+  if (names.filter((name) => name.toLowerCase() === 'authorization').length > 1) {
+    throw new RegistryError('INVALID_REQUEST', 'There is more than one Authorization header.', {
+      errors: [{ field: 'headers.authorization', detail: 'must be sent once' }],
+    })
+  }
+}

@@ -1,0 +1,75 @@
+import { STATUS_CODES } from 'node:http'
+import { type ErrorCode, RegistryError } from '../src/errors.ts'
+
+/** The one table from codes to statuses; a code without a row doesn't compile. */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  INVALID_REQUEST: 400,
+  INVALID_NAME: 400,
+  INVALID_SAFETENSORS: 422,
+  METADATA_REFUSED: 422,
+  DIGEST_MISMATCH: 422,
+  VERSION_EXISTS: 409,
+  WITHDRAWN: 410,
+  RANGE_NOT_SATISFIABLE: 416,
+  PRECONDITION_FAILED: 412,
+  METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
+  URI_TOO_LONG: 414,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  EXPECTATION_FAILED: 417,
+  REQUEST_HEADER_FIELDS_TOO_LARGE: 431,
+  TOO_LARGE: 413,
+  INTEGRITY_FAILURE: 500,
+  INSUFFICIENT_STORAGE: 507,
+  TOO_MANY_REQUESTS: 429,
+  NOT_READY: 503,
+  INTERNAL: 500,
+}
+
+/** An answer that says no: RFC 9457 problem details, and the headers that go with the code. */
+export interface Problem {
+  readonly status: number
+  readonly title: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+const REALM = 'Bearer realm="strongroom"'
+
+/** Which challenge a 401 or 403 carries (RFC 6750 §3); a fact that stays off the wire. */
+export type Challenge = 'none_sent' | 'invalid_token'
+
+export function problemOf(error: RegistryError, requestId: string): Problem {
+  const status = STATUS[error.code]
+  const { retry_after: retryAfter, challenge, size, allow, ...facts } = error.facts
+  const headers: Record<string, string> = {
+    'content-type': PROBLEM_TYPE,
+    'cache-control': 'no-store',
+  }
+  if (error.code === 'UNAUTHENTICATED') {
+    headers['www-authenticate'] =
+      challenge === 'none_sent' ? REALM : `${REALM}, error="invalid_token"`
+  }
+  if (error.code === 'FORBIDDEN')
+    headers['www-authenticate'] = `${REALM}, error="insufficient_scope"`
+  if (typeof retryAfter === 'number')
+    headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfter)))
+  if (error.code === 'RANGE_NOT_SATISFIABLE') headers['content-range'] = `bytes */${String(size)}`
+  if (typeof allow === 'string') headers['allow'] = allow
+  const title = STATUS_CODES[status] ?? 'Error'
+  const body = JSON.stringify({
+    type: `urn:strongroom:problem:${error.code.toLowerCase().replaceAll('_', '-')}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    request_id: requestId,
+    ...facts,
+  })
+  return { status, title, headers, body }
+}

@@ -1,0 +1,314 @@
+import multipart from '@fastify/multipart'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { forbidden, type Principal, requireScope } from '../src/access/principal.ts'
+import { RegistryError } from '../src/errors.ts'
+import { expectedSha256 } from '../src/http/digest-header.ts'
+import { paced } from '../src/http/pace.ts'
+import { describeVersion } from '../src/registry/describe.ts'
+import {
+  type CheckpointName,
+  type FilePath,
+  parseCheckpointName,
+  parseFilePath,
+  parseSha256,
+  parseVersionName,
+  type Sha256,
+  type VersionName,
+} from '../src/registry/names.ts'
+import { type PublishRequest, refusalNote, rolesThatPublish } from '../src/registry/publish.ts'
+import { resolveVersion } from '../src/registry/resolve.ts'
+import type { Metadata } from '../src/registry/version-metadata.ts'
+import type { Strongroom } from '../src/strongroom.ts'
+import { principalOf } from './authenticate.ts'
+import { pathOrDefault, revisionHeaders, VersionParams } from './checkpoint-params.ts'
+import { asRegistryError } from './error-handler.ts'
+import { formOf } from './publish-form.ts'
+import { answers, Description } from './schemas.ts'
+
+type Params = Static<typeof VersionParams>
+type Query = Readonly<Record<string, string | string[] | undefined>>
+
+const URL = '/v1/checkpoints/:owner/:name/:version'
+const META = 'meta.'
+
+const NamedFiles = Type.Object(
+  {
+    files: Type.Array(
+      Type.Object(
+        {
+          path: Type.String(),
+          sha256: Type.Optional(Type.String()),
+          upload: Type.Optional(Type.String()),
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1 },
+    ),
+    metadata: Type.Optional(Type.Record(Type.String(), Type.String())),
+  },
+  { additionalProperties: false },
+)
+
+interface Target {
+  readonly principal: Principal
+  readonly address: string
+  readonly checkpoint: CheckpointName
+  readonly version: VersionName
+}
+
+export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom): Promise<void> {
+  const { config, metrics, audit, ledger, uploads } = strongroom
+
+  function targetOf(request: FastifyRequest): Target {
+    const { owner, name, version } = request.params as Params
+    const principal = principalOf(request)
+    const checkpoint = parseCheckpointName(owner, name)
+    return { principal, address: request.ip, checkpoint, version: parseVersionName(version) }
+  }
+
+  /** All that can be known before the body: names, rights, size and room. */
+  async function checkBeforeBody(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { principal, checkpoint } = targetOf(request)
+    requireScope(principal, checkpoint, 'write')
+    if (!rolesThatPublish(checkpoint.owner).includes(principal.role)) {
+      throw forbidden('Only an admin publishes below this owner.')
+    }
+    if (request.method === 'PUT') fileOf(request)
+    const announced = announcedBytes(request)
+    if (
+      request.method === 'PUT' &&
+      announced !== undefined &&
+      announced > (config.MAX_FILE_BYTES ?? Infinity)
+    ) {
+      throw new RegistryError('TOO_LARGE', 'The file is too large.', {
+        limit: config.MAX_FILE_BYTES,
+      })
+    }
+    if ((await strongroom.roomBytes()) <= (announced ?? 0)) {
+      throw new RegistryError('INSUFFICIENT_STORAGE', 'There is no room for this.')
+    }
+    const leave = uploads.tryEnter()
+    if (leave === undefined) {
+      throw new RegistryError('TOO_MANY_REQUESTS', 'As many uploads as allowed are going on.', {
+        retry_after: 10,
+      })
+    }
+    reply.raw.once('close', leave)
+  }
+
+  async function publish(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    publication: PublishRequest,
+  ): Promise<unknown> {
+    try {
+      const outcome = await strongroom.publish(publication)
+      const { checkpoint, version } = publication
+      const resolved = await resolveVersion(ledger, checkpoint, version)
+      metrics.publishes.inc({ outcome })
+      reply.headers(revisionHeaders(resolved))
+      if (outcome === 'created') {
+        const { owner, name } = resolved.version
+        const path = `/v1/checkpoints/${owner}/${name}/${encodeURIComponent(version)}`
+        reply.code(201).header('location', `${config.PUBLIC_URL ?? ''}${path}`)
+      }
+      return describeVersion(resolved)
+    } catch (error) {
+      const known = asRegistryError(error)
+      metrics.publishes.inc({ outcome: 'refused' })
+      const { reason } = known.facts
+      metrics.refusals.inc({ code: known.code, reason: typeof reason === 'string' ? reason : '' })
+      if (!request.raw.destroyed || request.raw.complete)
+        audit.note(refusalNote(publication, known))
+      throw error
+    }
+  }
+
+  const tooLateToTime = (request: FastifyRequest): void => {
+    // The body has a pace of its own, and once it is here the server works while nothing moves on the connection.
+    request.raw.socket.setTimeout(0)
+  }
+
+  async function* pacedBody(
+    request: FastifyRequest,
+    body: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const pace = { windowMs: config.STALL_TIMEOUT_MS, minBytesPerSecond: config.MIN_UPLOAD_RATE }
+    for await (const chunk of paced(body, pace)) {
+      metrics.receivedBytes.inc(chunk.length)
+      yield chunk
+    }
+  }
+
+  const response = answers(
+    {
+      200: { ...Description, description: 'Exactly this was published before' },
+      201: {
+        ...Description,
+        description: 'Published: every byte is validated, hashed and durable',
+      },
+    },
+    ...[400, 401, 403, 404, 408, 409, 410, 413, 415, 422, 429, 507],
+  )
+
+  await app.register((raw, _options, registered) => {
+    raw.removeAllContentTypeParsers()
+    raw.addContentTypeParser('*', (_request, _payload, parsed) => {
+      parsed(null)
+    })
+    raw.put<{ Params: Params; Querystring: Query }>(
+      URL,
+      {
+        config: { access: 'publish' },
+        onRequest: checkBeforeBody,
+        schema: {
+          operationId: 'publishFile',
+          tags: ['publishing'],
+          summary: 'Publish one safetensors file as a version',
+          description:
+            'The body is the file, of any content type. `Repr-Digest`, `Content-Digest` (RFC 9530) or `X-Checksum-Sha256` say what the caller believes its hash to be.',
+          params: VersionParams,
+          querystring: Type.Object(
+            {
+              path: Type.Optional(
+                Type.String({
+                  description: 'Path of the file inside the version',
+                  default: 'model.safetensors',
+                }),
+              ),
+            },
+            {
+              additionalProperties: true,
+              description: 'Any key that begins `meta.` adds metadata',
+            },
+          ),
+          response,
+        },
+      },
+      async (request, reply) => {
+        const { path, expected, metadata } = fileOf(request)
+        tooLateToTime(request)
+        const body = pacedBody(request, request.raw.iterator({ destroyOnReturn: false }))
+        return publish(request, reply, {
+          ...targetOf(request),
+          files: single({ path, body, announcedBytes: announcedBytes(request) }),
+          facts: () => ({
+            metadata,
+            expected: new Map(expected === undefined ? [] : [[path, expected]]),
+            held: [],
+          }),
+        })
+      },
+    )
+    registered()
+  })
+
+  await app.register(async (form) => {
+    await form.register(multipart, {
+      preservePath: true,
+      limits: {
+        fileSize:
+          config.MAX_FILE_BYTES === undefined ? Number.MAX_SAFE_INTEGER : config.MAX_FILE_BYTES + 1,
+        files: config.MAX_FILES + 1,
+        fields: 2,
+        fieldSize: Math.max(config.MAX_METADATA_BYTES * 2, config.MAX_FILES * 640),
+        parts: config.MAX_FILES + 3,
+      },
+    })
+    form.post<{ Params: Params; Body: Static<typeof NamedFiles> | null | undefined }>(
+      URL,
+      {
+        config: { access: 'publish' },
+        onRequest: checkBeforeBody,
+        schema: {
+          operationId: 'publishFiles',
+          tags: ['publishing'],
+          summary: 'Publish several files as one version, all or nothing',
+          description:
+            '`multipart/form-data`: each file part’s filename is its path; optional fields `metadata` and `sha256` (JSON objects). Or `application/json`: files that the registry already holds and the caller may read, by their SHA-256.',
+          consumes: ['multipart/form-data', 'application/json'],
+          params: VersionParams,
+          body: { content: { 'application/json': { schema: NamedFiles } } },
+          response,
+        },
+      },
+      async (request, reply) => {
+        const target = targetOf(request)
+        if (request.isMultipart()) {
+          const { files, facts } = formOf(request, pacedBody, tooLateToTime)
+          return publish(request, reply, { ...target, files, facts })
+        }
+        const named = request.body
+        if (named === undefined || named === null) throw invalid('body', 'must be a form or JSON')
+        return publish(request, reply, { ...target, files: none(), facts: () => factsOf(named) })
+      },
+    )
+  })
+}
+
+/** What a PUT says of its file, all of it known before the body. */
+function fileOf(request: FastifyRequest): {
+  path: FilePath
+  expected: Sha256 | undefined
+  metadata: Metadata
+} {
+  const query = request.query as Query
+  const { path } = query
+  if (Array.isArray(path)) throw invalid('query.path', 'must be given once')
+  return {
+    path: pathOrDefault(path),
+    expected: expectedOf(request),
+    metadata: metadataOf(query),
+  }
+}
+
+function factsOf({
+  files,
+  metadata = {},
+}: Static<typeof NamedFiles>): ReturnType<PublishRequest['facts']> {
+  return {
+    metadata,
+    expected: new Map(),
+    held: files.map(({ path, sha256 }, i) => ({
+      path: parseFilePath(path),
+      sha256: parseSha256(sha256 ?? '', `body.files.${i}.sha256`),
+    })),
+  }
+}
+
+function expectedOf({ headers }: FastifyRequest): ReturnType<typeof expectedSha256> {
+  const one = (name: string): string | undefined => headers[name]?.toString()
+  return expectedSha256({
+    contentDigest: one('content-digest'),
+    reprDigest: one('repr-digest'),
+    xChecksumSha256: one('x-checksum-sha256'),
+  })
+}
+
+function announcedBytes({ headers }: FastifyRequest): number | undefined {
+  const { 'content-length': length } = headers
+  return length === undefined ? undefined : Number(length)
+}
+
+function metadataOf(query: Query): Metadata {
+  const metadata: Record<string, string> = Object.create(null) as Record<string, string>
+  for (const [key, value] of Object.entries(query)) {
+    if (!key.startsWith(META)) continue
+    if (Array.isArray(value)) throw invalid(`query.${key}`, 'must be given once')
+    if (key === META) throw invalid(`query.${key}`, 'must name a key')
+    metadata[key.slice(META.length)] = value ?? ''
+  }
+  return metadata
+}
+
+const invalid = (field: string, detail: string): RegistryError =>
+  new RegistryError('INVALID_REQUEST', 'The request is not valid.', { errors: [{ field, detail }] })
+
+async function* single<T>(value: T): AsyncGenerator<T, void, undefined> {
+  yield await Promise.resolve(value)
+}
+
+async function* none(): AsyncGenerator<never, void, undefined> {
+  // A version of held files brings no bytes of its own.
+}

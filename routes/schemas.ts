@@ -1,0 +1,175 @@
+import { STATUS_CODES } from 'node:http'
+import { Type } from 'typebox'
+
+// Shapes of answers, from which the OpenAPI document is made. Fastify writes JSON by them: what isn't named
+// here doesn't leave.
+
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hex' })
+const Time = Type.String({ format: 'date-time' })
+const Strings = Type.Record(Type.String(), Type.String())
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
+  Type.Union([type, Type.Null()])
+
+const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'urn:strongroom:problem: and the code in kebab case' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ description: 'The stable word to program against' }),
+    request_id: Type.String(),
+  },
+  {
+    additionalProperties: true,
+    description: 'Problem details (RFC 9457) and the facts of the code',
+  },
+)
+
+/** Response schemas of a route: what it answers, and the statuses with which it may refuse. */
+export function answers(
+  good: Readonly<Record<number, unknown>>,
+  ...refusals: readonly number[]
+): Record<number, unknown> {
+  const media = { 'application/problem+json': { schema: Problem } }
+  const refused = [...refusals, 500].map((status): [number, unknown] => [
+    status,
+    { description: `Refused: ${STATUS_CODES[status] ?? ''}`, content: media },
+  ])
+  return { ...good, ...Object.fromEntries<unknown>(refused) }
+}
+
+export const Description = Type.Object({
+  checkpoint: Type.String(),
+  version: Type.String(),
+  revision: Sha256,
+  state: Type.String({ enum: ['available', 'withdrawn'] }),
+  created_at: Time,
+  created_by: Type.String(),
+  size: Type.Integer({ description: 'Bytes of all files' }),
+  tensors: Type.Integer(),
+  parameters: Type.Integer(),
+  metadata: Strings,
+  files: Type.Array(
+    Type.Object({
+      path: Type.String(),
+      size: Type.Integer(),
+      sha256: Sha256,
+      tensors: Type.Integer(),
+      metadata: Strings,
+    }),
+  ),
+  tags: Type.Array(Type.String()),
+  warnings: Type.Array(Type.String()),
+})
+
+export const Checkpoint = Type.Object({
+  checkpoint: Type.String(),
+  created_at: Time,
+  versions: Type.Array(
+    Type.Object({
+      version: Type.String(),
+      revision: Sha256,
+      state: Type.String(),
+      created_at: Time,
+      created_by: Type.String(),
+      size: Type.Integer(),
+    }),
+  ),
+  tags: Type.Record(Type.String(), Type.String(), { description: 'Tag → version' }),
+  policy: Type.Object({}, { additionalProperties: true }),
+})
+
+export const CheckpointPage = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      checkpoint: Type.String(),
+      created_at: Time,
+      versions: Type.Integer(),
+      latest: Nullable(Type.String()),
+    }),
+  ),
+  next: Nullable(Type.String()),
+})
+
+export const TensorPage = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      path: Type.String(),
+      dtype: Type.String(),
+      shape: Type.Array(Type.Integer()),
+      begin: Type.Integer({ description: 'Absolute in the file' }),
+      end: Type.Integer({ description: 'Absolute in the file, exclusive' }),
+      size: Type.Integer(),
+      sha256: Sha256,
+    }),
+  ),
+  next: Nullable(Type.String()),
+})
+
+export const Hashes = Type.Object({
+  sha256: Sha256,
+  size: Type.Integer(),
+  chunk_size: Type.Integer({ description: 'Bytes of a leaf; the last one may be shorter' }),
+  leaves: Type.Array(Sha256),
+})
+
+export const Verdict = Type.Object({
+  valid: Type.Boolean(),
+  files: Type.Array(
+    Type.Object({
+      path: Type.String(),
+      valid: Type.Boolean(),
+      sha256: Sha256,
+      size: Type.Integer(),
+      chunk: Type.Optional(Type.Integer({ description: 'The first chunk that does not hold' })),
+    }),
+  ),
+})
+
+const TokenFields = {
+  id: Type.String(),
+  name: Type.String(),
+  role: Type.String({ enum: ['reader', 'writer', 'detector', 'auditor', 'admin'] }),
+  scope: Type.String(),
+  created_at: Time,
+  created_by: Nullable(Type.String()),
+  expires_at: Nullable(Time),
+  revoked_at: Nullable(Time),
+}
+export const Token = Type.Object(TokenFields)
+export const NewToken = Type.Object({
+  token: Type.String({ description: 'The secret, shown this once' }),
+  ...TokenFields,
+})
+export const TokenList = Type.Object({ items: Type.Array(Token) })
+
+export const AuditPage = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      seq: Type.Integer(),
+      at: Time,
+      action: Type.String(),
+      who: Nullable(Type.Object({ id: Type.String(), name: Type.String() })),
+      address: Nullable(Type.String()),
+      subject: Nullable(Type.String()),
+      revision: Nullable(Type.String()),
+      outcome: Type.String({ description: '`ok`, or the code of the refusal' }),
+      details: Type.Object({}, { additionalProperties: true }),
+      prev_hash: Sha256,
+      hash: Sha256,
+    }),
+  ),
+  next: Nullable(Type.Integer({ description: 'Pass it as `after` for the next page' })),
+})
+
+export const AuditVerdict = Type.Object({
+  valid: Type.Boolean(),
+  entries: Type.Integer(),
+  head: Type.Object({
+    seq: Type.Integer(),
+    hash: Sha256,
+    mac: Nullable(Type.String()),
+  }),
+  broken: Nullable(Type.Object({ seq: Type.Integer(), why: Type.String() })),
+})

@@ -1,0 +1,127 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { setImmediate } from 'node:timers/promises'
+import type { Blob } from '../db/ledger.ts'
+import { planByteranges } from '../src/http/multipart-ranges.ts'
+import { type ByteRange, formatContentRange } from '../src/http/range.ts'
+import type { ReadContext, ReadVerified } from '../src/vault/read-verified.ts'
+
+const BYTES = 'application/octet-stream'
+
+/** What of a blob is sent, in answer to which Range. */
+export type Selection =
+  { readonly kind: 'whole' } | { readonly kind: 'ranges'; readonly ranges: readonly ByteRange[] }
+
+interface Body {
+  readonly status: 200 | 206
+  readonly headers: Readonly<Record<string, string | number>>
+  readonly pieces: () => AsyncGenerator<Uint8Array, void, undefined>
+}
+
+function bodyOf(blob: Blob, selection: Selection, context: ReadContext, read: ReadVerified): Body {
+  if (selection.kind === 'whole') {
+    const headers = { 'content-type': BYTES, 'content-length': blob.size }
+    return { status: 200, headers, pieces: () => read(blob, { begin: 0, end: blob.size }, context) }
+  }
+  const [range, ...others] = selection.ranges
+  if (range !== undefined && others.length === 0) {
+    const headers = {
+      'content-type': BYTES,
+      'content-length': range.end - range.begin,
+      'content-range': formatContentRange(range, blob.size),
+    }
+    return { status: 206, headers, pieces: () => read(blob, range, context) }
+  }
+  const boundary = randomBytes(16).toString('hex')
+  const plan = planByteranges(selection.ranges, blob.size, BYTES, boundary)
+  return {
+    status: 206,
+    headers: { 'content-type': plan.contentType, 'content-length': plan.contentLength },
+    pieces: async function* () {
+      for (const { preamble, range } of plan.parts)
+        yield* withPreamble(preamble, read(blob, range, context))
+      yield plan.closing
+    },
+  }
+}
+
+/**
+ * Sends verified bytes over the raw socket, each slot written where it lies. The first piece is verified before the
+ * status line goes out, so that a failure there is still an answer; a later one cuts the connection.
+ *
+ * @returns the bytes of the body that were handed to the socket.
+ */
+export async function sendBlob(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  blob: Blob,
+  selection: Selection,
+  context: ReadContext,
+  parts: { readonly read: ReadVerified; readonly stallTimeoutMs: number },
+): Promise<number> {
+  const { status, headers, pieces } = bodyOf(blob, selection, context, parts.read)
+  const iterator = pieces()
+  const { raw } = reply
+  let sent = 0
+  try {
+    let next = await iterator.next()
+    reply.hijack()
+    raw.writeHead(status, { ...reply.getHeaders(), ...headers } as Record<string, string | number>)
+    request.raw.socket.setTimeout(parts.stallTimeoutMs)
+    while (next.done !== true) {
+      await write(raw, next.value)
+      sent += next.value.length
+      // A socket that takes everything at once would otherwise keep the loop to itself.
+      await setImmediate()
+      next = await iterator.next()
+    }
+    raw.end()
+  } catch (error) {
+    if (!reply.sent && !raw.headersSent) throw error
+    // The status line is out: the one signal that is left is a connection that breaks off.
+    raw.destroy()
+    if (!(error instanceof ClientGone)) request.log.warn({ err: error }, 'a response was cut off')
+  } finally {
+    await iterator.return()
+  }
+  return sent
+}
+
+/** The preamble of a part goes out once the part's first bytes are verified. */
+async function* withPreamble(
+  preamble: Uint8Array,
+  pieces: AsyncGenerator<Uint8Array, void, undefined>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    const first = await pieces.next()
+    yield preamble
+    if (first.done !== true) yield first.value
+    yield* pieces
+  } finally {
+    await pieces.return()
+  }
+}
+
+class ClientGone extends Error {
+  override readonly name = 'ClientGone'
+}
+
+/** Resolves when the socket has taken the bytes: until then they must stay as they are. */
+function write(response: ServerResponse, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (response.destroyed) {
+      reject(new ClientGone('the client hung up'))
+      return
+    }
+    const gone = (): void => {
+      reject(new ClientGone('the client hung up'))
+    }
+    response.once('close', gone)
+    response.write(bytes, (error) => {
+      response.removeListener('close', gone)
+      if (error === null || error === undefined) resolve()
+      else gone()
+    })
+  })
+}

@@ -1,0 +1,133 @@
+// Where a download lies until all of it is proven:
+//
+//   DIR/sub/.NAME.0123456789abcdef.strongroom-part   its digest's beginning: two versions never share a part
+//   DIR/sub/NAME                                     the same file, renamed
+//
+// DIR is the caller's; `sub` and NAME come from the server, so that no symbolic link below DIR is followed.
+
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { FilePath, Sha256 } from '../registry/names.ts'
+import { LocalError, localErrorOf } from './local-failure.ts'
+
+export interface PartFile {
+  /** Bytes that are there, proven or not. */
+  readonly sizeBytes: number
+  /** Fills `into` from `position`; returns how many bytes there were. */
+  read(into: Uint8Array, position: number): Promise<number>
+  write(chunk: Uint8Array, position: number): Promise<void>
+  /** Makes `sizeBytes` durable under the final name. */
+  finish(sizeBytes: number): Promise<void>
+  /** Removes it: its bytes are not what they should be. */
+  discard(): Promise<void>
+  /** Leaves it for the next run unless it was finished. */
+  close(): Promise<void>
+}
+
+/** Where the file of a version goes below `folder`; makes the folders on the way. @throws {LocalError} */
+export async function targetBelow(folder: string, path: FilePath): Promise<string> {
+  await onDisk(folder, () => mkdir(folder, { recursive: true }))
+  let at = folder
+  for (const part of dirname(path).split('/').filter((name) => name !== '.')) {
+    at = join(at, part)
+    await onDisk(at, () => mkdir(at).catch(unlessExists))
+    const stat = await lstat(at)
+    if (!stat.isDirectory()) throw new LocalError(`${at}: it is in the way and not a folder.`)
+  }
+  const target = join(at, basename(path))
+  const stat = await lstat(target).catch(unlessMissing)
+  if (stat?.isDirectory() === true) throw new LocalError(`${target}: a folder is in the way.`)
+  return target
+}
+
+/**
+ * Opens the part of `target` that an earlier run left, or a new one. Nothing is ever cut from its front: two runs
+ * at once write the same proven bytes to the same places.
+ *
+ * @throws {LocalError}
+ */
+export async function openPart(target: string, sha256: Sha256): Promise<PartFile> {
+  const folder = dirname(target)
+  const path = join(folder, `.${basename(target)}.${sha256.slice(0, 16)}.strongroom-part`)
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
+  const file = await onDisk(path, () => open(path, flags, 0o666))
+  const stat = await file.stat()
+  if (!stat.isFile()) {
+    await file.close()
+    throw new LocalError(`${path}: it is in the way and not a file.`)
+  }
+  return {
+    sizeBytes: stat.size,
+    read: (into, position) => onDisk(path, () => readFully(file, into, position)),
+    write: (chunk, position) => onDisk(path, () => writeFully(file, chunk, position)),
+    async finish(sizeBytes) {
+      await onDisk(path, () => file.truncate(sizeBytes))
+      await onDisk(path, () => file.sync())
+      await onDisk(target, () => rename(path, target))
+      await syncFolder(folder)
+    },
+    discard: () => rm(path, { force: true }),
+    close: () => file.close(),
+  }
+}
+
+/** Opens what is already there under the final name, if it is a file and no link. */
+export async function openExisting(target: string): Promise<FileHandle | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  try {
+    return await open(target, flags)
+  } catch (error) {
+    if (isCode(error, ['ENOENT', 'ELOOP', 'EACCES', 'ENXIO'])) return undefined
+    throw localErrorOf(target, error)
+  }
+}
+
+async function onDisk<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    throw localErrorOf(path, error)
+  }
+}
+
+async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<number> {
+  let filled = 0
+  while (filled < into.length) {
+    const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return filled
+}
+
+async function writeFully(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  let written = 0
+  while (written < chunk.length) {
+    const { bytesWritten } = await file.write(chunk, written, chunk.length - written, position + written)
+    written += bytesWritten
+  }
+}
+
+/** A rename is durable once its folder is; not every file system can say so of a folder. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY)
+  try {
+    await handle.sync()
+  } catch (error) {
+    if (!isCode(error, ['EINVAL', 'ENOTSUP', 'EPERM'])) throw localErrorOf(folder, error)
+  } finally {
+    await handle.close()
+  }
+}
+
+const isCode = (error: unknown, codes: readonly string[]): boolean =>
+  error instanceof Error && 'code' in error && codes.includes(String(error.code))
+
+function unlessExists(error: unknown): undefined {
+  if (!isCode(error, ['EEXIST'])) throw error
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (!isCode(error, ['ENOENT'])) throw error
+}

@@ -1,0 +1,258 @@
+import { availableParallelism } from 'node:os'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+
+interface Setting<T> {
+  readonly fallback: T
+  /** Shown when nothing is set; defaults to `fallback`. */
+  readonly shown?: string
+  readonly help: string
+  /** Throws an Error whose message says what would be right. */
+  readonly parse: (text: string) => T
+}
+
+const setting = <T>(
+  fallback: T,
+  parse: (text: string) => T,
+  help: string,
+  shown?: string,
+): Setting<T> => ({ fallback, parse, help, ...(shown === undefined ? {} : { shown }) })
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KiB: KIB,
+  MiB: MIB,
+  GiB: GIB,
+  TiB: 1024 * GIB,
+}
+
+function parseBytes(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,15})(KiB|MiB|GiB|TiB)?$/.exec(text) ?? []
+  const bytes = Number(digits) * (UNITS[unit] ?? NaN)
+  if (digits === '' || !Number.isSafeInteger(bytes)) {
+    throw new Error('must be a number of bytes, or one with KiB, MiB, GiB or TiB behind it')
+  }
+  return bytes
+}
+
+const atLeast =
+  (least: number) =>
+  (text: string): number => {
+    const bytes = parseBytes(text)
+    if (bytes < least) throw new Error(`must be at least ${least} bytes`)
+    return bytes
+  }
+
+const whole =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN
+    if (!(value >= least && value <= most))
+      throw new Error(`must be a whole number from ${least} to ${most}`)
+    return value
+  }
+
+function parseFlag(text: string): boolean {
+  if (text !== '0' && text !== '1') throw new Error('must be 0 or 1')
+  return text === '1'
+}
+
+function parseText(text: string): string {
+  if (text === '') throw new Error('must not be empty')
+  return text
+}
+
+function parseAdminToken(text: string): string {
+  if (!/^[\w.~+/-]{32,512}$/.test(text)) {
+    throw new Error('must be 32 to 512 characters of letters, digits and - . _ ~ + /')
+  }
+  return text
+}
+
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+function parseLevel(text: string): string {
+  if (!LEVELS.includes(text)) throw new Error(`must be one of ${LEVELS.join(', ')}`)
+  return text
+}
+
+function parseUrl(text: string): string {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text))
+    throw new Error('must be an http or https URL')
+  return text.replace(/\/+$/, '')
+}
+
+/** Addresses or CIDR blocks of proxies whose X-Forwarded-* are believed; `1` believes whoever connects. */
+function parseTrustProxy(text: string): boolean | string {
+  if (text === '0' || text === '1') return text === '1'
+  if (!/^[\d.:/a-fA-F, ]+$/.test(text))
+    throw new Error('must be 0, 1 or a list of addresses or CIDR blocks')
+  return text
+}
+
+const cores = availableParallelism()
+
+/** Every limit and switch of the server: `STRONGROOM_` and the name here, or a flag of `serve`. */
+export const SETTINGS = {
+  HOST: setting('127.0.0.1', parseText, 'address to listen on'),
+  PORT: setting(8003, whole(0, 65535), 'port to listen on; 0 takes a free one'),
+  VAULT: setting('./data/vault', parseText, 'folder of the blobs'),
+  LEDGER: setting('./data/ledger', parseText, 'folder of the ledger; never inside the vault'),
+  ADMIN_TOKEN: setting<string | undefined>(
+    undefined,
+    parseAdminToken,
+    'first admin token of an empty ledger',
+    'made on first start',
+  ),
+  AUDIT_KEY_FILE: setting<string | undefined>(
+    undefined,
+    parseText,
+    'file with the key that authenticates the head of the audit log; outside the ledger',
+    'none',
+  ),
+  MAX_FILE_BYTES: setting<number | undefined>(
+    undefined,
+    atLeast(1),
+    'largest file that is admitted',
+    'none',
+  ),
+  MAX_FILES: setting(1000, whole(1, 100_000), 'files in one version'),
+  MAX_TENSORS: setting(1_000_000, whole(1, 10_000_000), 'tensors in one file'),
+  MAX_INDEX_BYTES: setting(32 * MIB, atLeast(1), 'largest `*.safetensors.index.json`', '32 MiB'),
+  MAX_METADATA_BYTES: setting(MIB, atLeast(1), 'metadata of one file or version, as JSON', '1 MiB'),
+  MAX_UPLOADS: setting(64, whole(1, 10_000), 'publishes at once; more are answered 429'),
+  HEADER_MEMORY_BYTES: setting(
+    200 * MIB,
+    atLeast(100 * MIB),
+    'headers larger than 1 MiB being judged at once, in all',
+    '200 MiB',
+  ),
+  CACHE_BYTES: setting(
+    256 * MIB,
+    atLeast(16 * MIB),
+    'verified chunks and upload buffers kept in memory',
+    '256 MiB',
+  ),
+  HASH_WORKERS: setting(cores, whole(1, 256), 'threads that read and hash', 'one a core'),
+  MAX_CONNECTIONS: setting(4096, whole(1, 1_000_000), 'open connections; more are closed at once'),
+  MAX_VERIFICATIONS: setting(
+    1,
+    whole(1, 64),
+    '`verify` requests that run at once; up to 8 more wait',
+  ),
+  STALL_TIMEOUT_MS: setting(
+    60_000,
+    whole(1_000, 86_400_000),
+    'a connection on which nothing moves is closed after this time',
+  ),
+  MIN_UPLOAD_RATE: setting(
+    1024,
+    whole(0, 1_000_000_000),
+    'bytes a second, over the stall time, below which an upload is ended',
+  ),
+  STOP_TIMEOUT_MS: setting(
+    30_000,
+    whole(0, 86_400_000),
+    'how long transfers may go on after SIGTERM',
+  ),
+  DISK_FLOOR_BYTES: setting(
+    GIB,
+    parseBytes,
+    'free space of the vault below which nothing is admitted',
+    '1 GiB',
+  ),
+  AUTH_FAILURES_PER_MINUTE: setting(
+    30,
+    whole(1, 1_000_000),
+    'bad tokens an address may present in a minute before 429',
+  ),
+  LOG_LEVEL: setting('info', parseLevel, 'fatal, error, warn, info, debug, trace or silent'),
+  METRICS_PUBLIC: setting(false, parseFlag, '1 opens /metrics to callers without a token', '0'),
+  PUBLIC_URL: setting<string | undefined>(
+    undefined,
+    parseUrl,
+    'how callers reach the server, for Location and Link',
+    'relative references',
+  ),
+  TRUST_PROXY: setting<boolean | string>(
+    false,
+    parseTrustProxy,
+    '1, or addresses whose X-Forwarded-* are believed',
+    '0',
+  ),
+} as const
+
+type Settings = typeof SETTINGS
+export type SettingName = keyof Settings
+export type Config = {
+  readonly [K in SettingName]: Settings[K] extends Setting<infer T> ? T : never
+}
+
+/** Variables that other commands, or later parts of the server, read. */
+const OTHERS_READ = new Set([
+  'STRONGROOM_URL',
+  'STRONGROOM_TOKEN',
+  'STRONGROOM_DETECTOR',
+  'STRONGROOM_DEVICE',
+  'STRONGROOM_DETECTOR_CANARY',
+])
+
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/**
+ * Reads the configuration from environment variables and flags (a flag wins), and reports every problem at
+ * once.
+ *
+ * @throws {ConfigError} with one line a problem.
+ */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, string | undefined>> = {},
+): { readonly config: Config; readonly warnings: readonly string[] } {
+  const problems: string[] = []
+  const warnings: string[] = []
+  const values: Record<string, unknown> = {}
+  for (const [name, { fallback, parse }] of Object.entries(SETTINGS)) {
+    const variable = `STRONGROOM_${name}`
+    const text = flags[name] ?? env[variable]
+    values[name] = fallback
+    if (text === undefined || (text === '' && flags[name] === undefined)) continue
+    if (name === 'PORT' && flags[name] === undefined && text.startsWith('tcp://')) {
+      warnings.push(
+        `${variable}=${text} looks like a service link that Kubernetes injects; it is ignored`,
+      )
+      continue
+    }
+    try {
+      values[name] = parse(text)
+    } catch (error) {
+      problems.push(`${flags[name] === undefined ? variable : flagOf(name)} ${messageOf(error)}`)
+    }
+  }
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith('STRONGROOM_') || OTHERS_READ.has(variable)) continue
+    if (variable === 'STRONGROOM_READ_ONLY') {
+      // Asking for safety and not getting it must not pass for a warning.
+      if (env[variable] !== '0' && env[variable] !== '')
+        problems.push('STRONGROOM_READ_ONLY is not supported by this version')
+    } else if (!(variable.slice('STRONGROOM_'.length) in SETTINGS)) {
+      warnings.push(`${variable} is not a setting of this server; it is ignored`)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { config: values as Config, warnings }
+}
+
+/** `CACHE_BYTES` → `--cache-bytes`. */
+export const flagOf = (name: string): string => `--${name.toLowerCase().replaceAll('_', '-')}`
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)

@@ -1,0 +1,55 @@
+import { posix } from 'node:path'
+
+interface Shard {
+  readonly path: string
+  readonly names: Uint8Array
+  readonly nameEnds: Uint32Array
+}
+
+/**
+ * Judges the text of a `*.safetensors.index.json` (Hugging Face's sharded checkpoints): an object whose
+ * `weight_map` maps tensor names to shard paths, relative to the index's own folder. Every shard that it names
+ * must be one of `shards`, whose paths are made relative the same way, and hold that tensor.
+ *
+ * @returns what is wrong, or undefined.
+ */
+export function checkIndex(text: Uint8Array, shards: readonly Shard[]): string | undefined {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
+  } catch {
+    return 'it is not valid JSON'
+  }
+  if (!isObject(parsed)) return 'it is not a JSON object'
+  const map = parsed['weight_map']
+  if (!isObject(map)) return 'it has no weight_map object'
+  const held = new Map<string, Set<string>>()
+  for (const [tensor, path] of Object.entries(map)) {
+    if (typeof path !== 'string')
+      return 'its weight_map maps a tensor to something else than a path'
+    let names = held.get(path)
+    if (names === undefined) {
+      const shard = shards.find((s) => s.path === posix.normalize(path))
+      if (shard === undefined)
+        return 'it names a shard that is not a safetensors file of this version'
+      names = namesOf(shard)
+      held.set(path, names)
+    }
+    if (!names.has(tensor)) return 'it names a tensor that its shard does not hold'
+  }
+  return undefined
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function namesOf({ names, nameEnds }: Shard): Set<string> {
+  const utf8 = new TextDecoder()
+  const set = new Set<string>()
+  let begin = 0
+  for (const end of nameEnds) {
+    set.add(utf8.decode(names.subarray(begin, end)))
+    begin = end
+  }
+  return set
+}

@@ -1,0 +1,135 @@
+import { createHash, hash, type Hash } from 'node:crypto'
+import { readSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+import { SafetensorsError } from '../safetensors/safetensors-error.ts'
+import { checkTiling } from '../safetensors/tiling.ts'
+import { checkIndex } from './check-index.ts'
+import type {
+  CheckTiling,
+  CheckTilingResult,
+  FromWorker,
+  Job,
+  ReadLeaf,
+  ReadLeafResult,
+  Rehash,
+  Results,
+  SlotRange,
+  ToWorker,
+} from './jobs.ts'
+import { createTensorHasher, type TensorHasher } from './tensor-hasher.ts'
+
+const port = parentPort
+if (port === null) throw new Error('this file runs as a worker thread')
+
+const segments = new Map<number, SharedArrayBuffer>()
+const wholes = new Map<number, Hash>()
+const tensorHashers = new Map<number, TensorHasher>()
+let scratch = new Uint8Array(0)
+
+const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buffer')
+
+function view({ segment, offset, length }: SlotRange): Uint8Array {
+  const buffer = segments.get(segment)
+  if (buffer === undefined) throw new Error(`segment ${segment} was never shared`)
+  return new Uint8Array(buffer, offset, length)
+}
+
+/** Reads until `into` is full or the file ends; returns the bytes read. */
+function readFully(fd: number, into: Uint8Array, position: number): number {
+  let done = 0
+  while (done < into.length) {
+    const read = readSync(fd, into, done, into.length - done, position + done)
+    if (read === 0) break
+    done += read
+  }
+  return done
+}
+
+function readLeaf({ fd, position, into, expected }: ReadLeaf): ReadLeafResult {
+  const bytes = view(into)
+  if (readFully(fd, bytes, position) < bytes.length) return 'short'
+  return sha256(bytes).equals(expected) ? 'verified' : 'mismatch'
+}
+
+function wholeOf(session: number): Hash {
+  const known = wholes.get(session)
+  if (known !== undefined) return known
+  const made = createHash('sha256')
+  wholes.set(session, made)
+  return made
+}
+
+function rehash({ session, fd, position, length, chunkSize, leaves }: Rehash): number {
+  if (scratch.length < chunkSize) scratch = new Uint8Array(chunkSize)
+  const whole = wholeOf(session)
+  for (let leaf = 0, done = 0; done < length; leaf++, done += chunkSize) {
+    const bytes = scratch.subarray(0, Math.min(chunkSize, length - done))
+    if (readFully(fd, bytes, position + done) < bytes.length) return leaf
+    if (!sha256(bytes).equals(leaves.subarray(leaf * 32, leaf * 32 + 32))) return leaf
+    whole.update(bytes)
+  }
+  return -1
+}
+
+function tilingOf({ columns, dataBegin }: CheckTiling): CheckTilingResult {
+  try {
+    return checkTiling(columns, dataBegin)
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error
+    const { reason, message, offset, tensor } = error
+    return { reason, message, offset, tensor }
+  }
+}
+
+function tensorHasherOf(session: number): TensorHasher {
+  const hasher = tensorHashers.get(session)
+  if (hasher === undefined) throw new Error('tensors of an unknown session')
+  return hasher
+}
+
+function perform(job: Job): Results[keyof Results] {
+  switch (job.kind) {
+    case 'read_leaf':
+      return readLeaf(job)
+    case 'hash_leaf':
+      return new Uint8Array(sha256(view(job.from)))
+    case 'whole_update':
+      wholeOf(job.session).update(view(job.from))
+      return undefined
+    case 'whole_digest':
+      return new Uint8Array(wholeOf(job.session).digest())
+    case 'tensors_open':
+      tensorHashers.set(job.session, createTensorHasher(job.begins, job.ends, job.digests))
+      return undefined
+    case 'tensors_update':
+      tensorHasherOf(job.session).update(view(job.from), job.position)
+      return undefined
+    case 'end_session':
+      wholes.delete(job.session)
+      tensorHashers.delete(job.session)
+      return undefined
+    case 'rehash':
+      return rehash(job)
+    case 'check_tiling':
+      return tilingOf(job)
+    case 'check_index':
+      return checkIndex(job.text, job.shards)
+  }
+}
+
+function answer(message: FromWorker): void {
+  port?.postMessage(message)
+}
+
+port.on('message', (message: ToWorker) => {
+  if (message.kind === 'segment') {
+    segments.set(message.segment, message.buffer)
+    return
+  }
+  const { id, job } = message
+  try {
+    answer({ id, result: perform(job) })
+  } catch (error) {
+    answer({ id, error: error instanceof Error ? error : new Error(String(error)) })
+  }
+})

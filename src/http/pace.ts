@@ -1,0 +1,56 @@
+import { RegistryError } from '../errors.ts'
+
+export interface Pace {
+  /** Over how long the rate is judged; also the longest silence. */
+  readonly windowMs: number
+  /** Below this an upload is ended; 0 asks only that something arrives. */
+  readonly minBytesPerSecond: number
+}
+
+/**
+ * Passes a body on while its sender keeps the pace. Only time spent waiting for the sender counts: a server
+ * that is slow to take bytes ends nobody's upload.
+ *
+ * @throws {RegistryError} REQUEST_TIMEOUT.
+ */
+export async function* paced(
+  body: AsyncIterable<Uint8Array>,
+  { windowMs, minBytesPerSecond }: Pace,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const due = Math.max(1, (minBytesPerSecond * windowMs) / 1000)
+  const iterator = body[Symbol.asyncIterator]()
+  let waited = 0
+  let bytes = 0
+  let waitingSince: number | undefined
+  let tooSlow: (error: RegistryError) => void = () => undefined
+  const slow = new Promise<never>((_resolve, reject) => {
+    tooSlow = reject
+  })
+  slow.catch(() => undefined)
+  const watch = setInterval(() => {
+    const now = waited + (waitingSince === undefined ? 0 : performance.now() - waitingSince)
+    if (now < windowMs) return
+    if (bytes < due) {
+      tooSlow(
+        new RegistryError('REQUEST_TIMEOUT', 'The body arrives too slowly; nothing was kept.'),
+      )
+    }
+    bytes = 0
+    waited = 0
+    if (waitingSince !== undefined) waitingSince = performance.now()
+  }, windowMs / 4)
+  try {
+    for (;;) {
+      waitingSince = performance.now()
+      const next = await Promise.race([iterator.next(), slow])
+      waited += performance.now() - waitingSince
+      waitingSince = undefined
+      if (next.done === true) return
+      bytes += next.value.length
+      yield next.value
+    }
+  } finally {
+    clearInterval(watch)
+    await iterator.return?.()
+  }
+}

@@ -1,0 +1,294 @@
+import {
+  type AuditNote,
+  type Ledger,
+  LedgerFull,
+  type NewBlob,
+  type Publication,
+  type PublishedFile,
+  type PublishRefusal,
+  type Role,
+} from '../../db/ledger.ts'
+import type { Principal } from '../access/principal.ts'
+import { RegistryError } from '../errors.ts'
+import { DTYPES } from '../safetensors/dtypes.ts'
+import type { HashPool } from '../hashing/pool.ts'
+import { SLOT_BYTES } from '../hashing/slots.ts'
+import type { Admit, Admitted } from '../vault/admit.ts'
+import { type Vault, VaultFull } from '../vault/vault.ts'
+import { checkIndexes } from './check-indexes.ts'
+import { findHeldFile, type HeldFile, INDEX_SUFFIX } from './held-files.ts'
+import {
+  asciiLowerCase,
+  type CheckpointName,
+  comparePaths,
+  type FilePath,
+  type Sha256,
+  type VersionName,
+} from './names.ts'
+import { notFound } from './resolve.ts'
+import { revisionOf } from './revision.ts'
+import {
+  checkMetadataSize,
+  mergeMetadata,
+  type Metadata,
+  metadataWarnings,
+} from './version-metadata.ts'
+
+/** A file as it comes in; its body is read once, in turn. */
+export interface IncomingFile {
+  readonly path: FilePath
+  readonly body: AsyncIterable<Uint8Array>
+  readonly announcedBytes: number | undefined
+}
+
+/** What may be known only after the last file: the fields of a form come in any order. */
+export interface PublishFacts {
+  readonly metadata: Metadata
+  /** What the caller believes the digests to be. */
+  readonly expected: ReadonlyMap<string, Sha256>
+  /** Files named by content, which the caller must have. */
+  readonly held: readonly { readonly path: FilePath; readonly sha256: Sha256 }[]
+}
+
+export interface PublishRequest {
+  readonly principal: Principal
+  readonly address: string
+  readonly checkpoint: CheckpointName
+  readonly version: VersionName
+  readonly files: AsyncIterable<IncomingFile>
+  readonly facts: () => PublishFacts
+}
+
+export interface PublishLimits {
+  readonly maxFiles: number
+  readonly maxMetadataBytes: number
+}
+
+/** `created`, or `same` when exactly this was published before. */
+export type Publish = (request: PublishRequest) => Promise<'created' | 'same'>
+
+interface NewFile {
+  readonly path: FilePath
+  readonly admitted: Admitted
+}
+
+const DTYPE_NAMES = DTYPES.map(({ name }) => name)
+
+/** All or nothing: every file is proven and durable before one ledger transaction makes the version exist. */
+export function createPublish(parts: {
+  readonly ledger: Ledger
+  readonly vault: Vault
+  readonly admit: Admit
+  readonly pool: HashPool
+  readonly readHeld: (file: HeldFile) => Promise<Uint8Array>
+  readonly limits: PublishLimits
+}): Publish {
+  const { ledger, vault, admit, pool, readHeld, limits } = parts
+
+  return async function publish(request) {
+    const admitted: NewFile[] = []
+    let discard = true
+    try {
+      for await (const { path, body, announcedBytes } of request.files) {
+        if (admitted.length === limits.maxFiles) throw tooManyFiles(limits.maxFiles)
+        const kind = path.endsWith(INDEX_SUFFIX) ? 'index' : 'safetensors'
+        const file = await admit(body, { path, kind, announcedBytes })
+        admitted.push({ path, admitted: file })
+        checkMetadataSize(file.header?.metadata ?? {}, limits.maxMetadataBytes)
+      }
+      const facts = request.facts()
+      checkDigests(admitted, facts.expected)
+      const held = await findHeld(request, facts)
+      checkPaths([...admitted, ...held], limits.maxFiles)
+      await checkIndexes(pool, ledger, admitted, held, readHeld)
+      const draft = await draftOf(request, facts.metadata, admitted, held)
+      for (const { admitted: file } of admitted) await file.staged.seal()
+      // A failure from here on may be one of an answer that got lost after the commit. Bytes that have a row
+      // must stay; bytes without one are swept at the next start.
+      discard = false
+      const outcome = await ledger.publish(draft)
+      if (!('retired' in outcome)) {
+        discard = true
+        throw refusalOf(outcome)
+      }
+      for (const id of outcome.retired) await vault.remove(id)
+      return outcome.outcome
+    } catch (error) {
+      if (!(error instanceof LedgerFull || error instanceof VaultFull)) throw error
+      discard = true
+      throw new RegistryError(
+        'INSUFFICIENT_STORAGE',
+        'The disk is full; nothing was kept.',
+        {},
+        error,
+      )
+    } finally {
+      for (const { admitted: file } of admitted) {
+        file.release()
+        if (discard) await file.staged.discard()
+      }
+    }
+  }
+
+  async function findHeld(
+    request: PublishRequest,
+    facts: PublishFacts,
+  ): Promise<readonly HeldFile[]> {
+    return Promise.all(
+      facts.held.map(({ path, sha256 }) => findHeldFile(ledger, request.principal, path, sha256)),
+    )
+  }
+
+  async function draftOf(
+    { principal, version, address, checkpoint }: PublishRequest,
+    callerMetadata: Metadata,
+    admitted: readonly NewFile[],
+    held: readonly HeldFile[],
+  ): Promise<Publication> {
+    const files = [...admitted.map(asPublished), ...held.map(asNamed)].sort((a, b) =>
+      comparePaths(a.path, b.path),
+    )
+    const own = [
+      ...admitted.flatMap(({ admitted: { header } }) =>
+        header === undefined ? [] : [header.metadata],
+      ),
+      ...held.flatMap(({ file }) => (file.blob.kind === 'index' ? [] : [file.metadata])),
+    ]
+    const metadata = mergeMetadata(own, callerMetadata, limits.maxMetadataBytes)
+    const warnings = metadataWarnings(metadata, version, new Date())
+    // The first publisher's spelling is the checkpoint's name, and the revision rests on it.
+    const { owner, name } =
+      (await ledger.checkpoint(checkpoint.owner, checkpoint.name)) ?? checkpoint
+    return {
+      tokenId: principal.tokenId,
+      roles: rolesThatPublish(owner),
+      owner,
+      name,
+      version,
+      revision: revisionOf({ checkpoint: `${owner}/${name}`, version, metadata, files }),
+      metadata,
+      warnings,
+      files,
+      address,
+    }
+  }
+}
+
+/** Who may publish below an owner; `strongroom` is the server's own. */
+export const rolesThatPublish = (owner: string): readonly Role[] =>
+  asciiLowerCase(owner) === 'strongroom' ? ['admin'] : ['writer', 'admin']
+
+/** The entry for a publish that was refused to a known caller. */
+export function refusalNote(
+  request: Pick<PublishRequest, 'principal' | 'address' | 'checkpoint' | 'version'>,
+  error: RegistryError,
+): AuditNote {
+  const { principal, address, checkpoint, version } = request
+  const { reason, looks_like: looksLike, path } = error.facts
+  return {
+    action: 'refuse',
+    actorId: principal.tokenId,
+    actorName: principal.name,
+    address,
+    subject: `${checkpoint.owner}/${checkpoint.name}@${version}`,
+    outcome: error.code,
+    details: { reason, looks_like: looksLike, path },
+  }
+}
+
+function asPublished({ path, admitted }: NewFile): PublishedFile {
+  return {
+    path,
+    sha256: admitted.digests.sha256,
+    size: admitted.sizeBytes,
+    blob: newBlobOf(admitted),
+  }
+}
+
+const asNamed = ({ path, file }: HeldFile): PublishedFile => ({
+  path,
+  sha256: file.blob.sha256,
+  size: file.blob.size,
+  blob: undefined,
+})
+
+function newBlobOf({ staged, digests, header }: Admitted): NewBlob {
+  return {
+    vaultId: staged.id,
+    kind: header === undefined ? 'index' : 'safetensors',
+    chunkSize: SLOT_BYTES,
+    leaves: digests.leaves,
+    metadata: header?.metadata ?? {},
+    parameters: header?.parameters ?? 0,
+    tensors:
+      header === undefined || digests.tensors === undefined
+        ? undefined
+        : { ...header.columns, dtypeNames: DTYPE_NAMES, digests: digests.tensors },
+  }
+}
+
+function checkDigests(files: readonly NewFile[], expected: ReadonlyMap<string, Sha256>): void {
+  for (const [path, digest] of expected) {
+    const actual = files.find((file) => file.path === path)?.admitted.digests.sha256
+    if (actual !== digest) {
+      throw new RegistryError(
+        'DIGEST_MISMATCH',
+        'What arrived is not what the caller’s digest names; nothing was kept.',
+        {
+          path,
+          expected: digest,
+          actual: actual ?? null,
+        },
+      )
+    }
+  }
+}
+
+function checkPaths(files: readonly { readonly path: FilePath }[], maxFiles: number): void {
+  if (files.length === 0) throw invalidRequest('files', 'a version has at least one file')
+  if (files.length > maxFiles) throw tooManyFiles(maxFiles)
+  const seen = new Set<string>()
+  for (const { path } of files) {
+    if (seen.has(path)) throw invalidRequest('files', 'two files have the same path')
+    seen.add(path)
+  }
+}
+
+function refusalOf(outcome: PublishRefusal): RegistryError {
+  switch (outcome.outcome) {
+    case 'exists':
+      return new RegistryError('VERSION_EXISTS', 'This version exists, and is not the same.', {
+        revision: outcome.revision,
+      })
+    case 'withdrawn':
+      return new RegistryError(
+        'WITHDRAWN',
+        'This version was withdrawn; its name is not used again.',
+        { reason: outcome.reason },
+      )
+    case 'tag_exists':
+      return new RegistryError('VERSION_EXISTS', 'A tag of this checkpoint has that name.')
+    case 'unauthenticated':
+      return new RegistryError('UNAUTHENTICATED', 'The token ended while the upload went on.')
+    case 'forbidden':
+      return new RegistryError('FORBIDDEN', 'This token may not publish here.')
+    case 'blob_missing':
+      return notFound('file')
+    case 'spelled_differently':
+      return new RegistryError(
+        'TOO_MANY_REQUESTS',
+        'The checkpoint was made meanwhile, spelled otherwise; try again.',
+        {
+          retry_after: 1,
+        },
+      )
+  }
+}
+
+const invalidRequest = (field: string, message: string): RegistryError =>
+  new RegistryError('INVALID_REQUEST', `Invalid request: ${message}.`, {
+    errors: [{ field, detail: message }],
+  })
+
+const tooManyFiles = (limit: number): RegistryError =>
+  new RegistryError('TOO_LARGE', `A version has at most ${limit} files.`, { limit })

@@ -1,0 +1,89 @@
+import { RegistryError } from '../errors.ts'
+
+export type Metadata = Readonly<Record<string, string>>
+
+/** Zoneless times may be as far ahead as the easternmost zone is. */
+const ZONE_SLACK_MS = 14 * 3_600_000
+const CLOCK_SLACK_MS = 60_000
+const ISO_8601 =
+  /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(Z|z|[+-]\d{2}:?\d{2})?)?$/
+
+/**
+ * The metadata of a version: the keys on which all its files agree, and the caller's own. The caller may
+ * repeat what a file says, not contradict it.
+ *
+ * @throws {RegistryError} METADATA_REFUSED.
+ */
+export function mergeMetadata(
+  files: readonly Metadata[],
+  caller: Metadata,
+  maxBytes: number,
+): Metadata {
+  const merged: Record<string, string> = emptyRecord()
+  const [first = emptyRecord(), ...others] = files
+  for (const [key, value] of Object.entries(first)) {
+    if (others.every((other) => other[key] === value)) merged[key] = value
+  }
+  for (const [key, value] of Object.entries(caller)) {
+    if (files.some((file) => Object.hasOwn(file, key) && file[key] !== value)) {
+      throw refused('contradicts_file', key, 'The metadata given contradicts a file’s own.')
+    }
+    merged[key] = value
+  }
+  checkMetadataSize(merged, maxBytes)
+  return merged
+}
+
+/** @throws {RegistryError} METADATA_REFUSED when keys and values together hold more than `maxBytes` UTF-16 units. */
+export function checkMetadataSize(metadata: Metadata, maxBytes: number): void {
+  let size = 0
+  for (const key of Object.keys(metadata)) {
+    size += key.length + (metadata[key]?.length ?? 0)
+    if (size > maxBytes)
+      throw refused('max_metadata_bytes', key.slice(0, 100), 'The metadata is too large.')
+  }
+}
+
+/** What a person should know about a version's metadata, though it is no reason to refuse it. */
+export function metadataWarnings(
+  metadata: Metadata,
+  version: string,
+  now: Date,
+): readonly string[] {
+  const warnings: string[] = []
+  const claimed = metadata['version']
+  if (claimed !== undefined && claimed !== version) {
+    warnings.push(
+      `metadata version is not the version published as: ${JSON.stringify(claimed.slice(0, 128))}`,
+    )
+  }
+  const createdAt = metadata['created_at']
+  if (createdAt !== undefined) {
+    const trouble = troubleWithDate(createdAt, now)
+    if (trouble !== undefined)
+      warnings.push(`metadata created_at ${trouble}: ${JSON.stringify(createdAt.slice(0, 128))}`)
+  }
+  return warnings
+}
+
+function troubleWithDate(text: string, now: Date): string | undefined {
+  const match = ISO_8601.exec(text)
+  const zone = match?.[1]
+  const timed = text.length > 10
+  const time = match === null ? NaN : Date.parse(normalised(text, timed && zone === undefined))
+  if (Number.isNaN(time)) return 'is not a date'
+  const slack = zone === undefined ? ZONE_SLACK_MS : CLOCK_SLACK_MS
+  return time > now.getTime() + slack ? 'lies ahead' : undefined
+}
+
+const normalised = (text: string, zoneless: boolean): string =>
+  text
+    .replace(' ', 'T')
+    .replace(',', '.')
+    .replace(/([+-]\d{2})(\d{2})$/, '$1:$2') + (zoneless ? 'Z' : '')
+
+/** Keys come from callers: `__proto__` is one like any other. */
+const emptyRecord = (): Record<string, string> => Object.create(null) as Record<string, string>
+
+const refused = (rule: string, key: string, sentence: string): RegistryError =>
+  new RegistryError('METADATA_REFUSED', sentence, { rule, key })

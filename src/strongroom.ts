@@ -1,0 +1,266 @@
+import { randomUUID } from 'node:crypto'
+import { readFile, realpath } from 'node:fs/promises'
+import { dirname, sep } from 'node:path'
+import type { Logger } from 'pino'
+import type { Blob, Ledger } from '../db/ledger.ts'
+import { openLedger } from '../db/open.ts'
+import { type AuditLog, createAuditLog } from './access/audit-log.ts'
+import { type Announce, ensureFirstAdmin } from './access/first-admin.ts'
+import { type Config, ConfigError } from './config.ts'
+import { FoldersRefused, prepareFolders } from './folders.ts'
+import { createGate, type Gate } from './gate.ts'
+import { createHashPool, type HashPool } from './hashing/pool.ts'
+import { createSlots } from './hashing/slots.ts'
+import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import type { HeldFile } from './registry/held-files.ts'
+import { createPublish, type Publish } from './registry/publish.ts'
+import { sweepAtStart } from './registry/sweep.ts'
+import { createVerifyVersion, type VerifyVersion } from './registry/verify.ts'
+import { createAdmission } from './vault/admit.ts'
+import { openLocalVault } from './vault/local.ts'
+import { createOpenBlobs } from './vault/open-blobs.ts'
+import { createVerifiedReader, type ReadContext, type ReadVerified } from './vault/read-verified.ts'
+import type { Vault } from './vault/vault.ts'
+
+/** The registry without its HTTP: what the routes are given. */
+export interface Strongroom {
+  readonly config: Config
+  readonly ledger: Ledger
+  readonly audit: AuditLog
+  readonly metrics: Metrics
+  readonly publish: Publish
+  readonly readVerified: ReadVerified
+  readonly verifyVersion: VerifyVersion
+  readonly uploads: Gate
+  readonly verifications: Gate
+  /** Bytes that may be admitted before the vault's floor is reached. */
+  readonly roomBytes: () => Promise<number>
+  /** Names of the checks that fail; none when the server can do its work. */
+  readonly failingChecks: () => Promise<readonly string[]>
+  /** Entries `server.stop`, writes what is pending, lets go of everything. */
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Opens folders, ledger and vault, reconciles them, and wires the parts together.
+ *
+ * @throws {ConfigError} {FoldersRefused} {LedgerRefused} with a message that says what to do.
+ */
+export async function openStrongroom(
+  config: Config,
+  log: Logger,
+  announce: Announce,
+  onFatal: (error: Error) => void,
+): Promise<Strongroom> {
+  const folders = await prepareFolders(config.VAULT, config.LEDGER)
+  const auditKey = await readAuditKey(config.AUDIT_KEY_FILE, folders.ledger)
+  const ledger = await openLedger({ folder: folders.ledger, auditKey })
+  let pool: HashPool | undefined
+  try {
+    const vault = await openLocalVault(folders.vault)
+    await bindVault(vault, ledger)
+    const swept = await sweepAtStart(vault, ledger)
+    if (swept.staged + swept.blobs > 0) log.info(swept, 'swept what an earlier run left unfinished')
+    await ensureFirstAdmin(ledger, folders.ledger, config.ADMIN_TOKEN, announce)
+    await ledger.appendAudit([{ action: 'server.start', outcome: 'ok', details: { swept } }])
+    pool = createHashPool(config.HASH_WORKERS, onFatal)
+    return wire(config, log, ledger, vault, pool)
+  } catch (error) {
+    await pool?.close()
+    await ledger.close()
+    throw error
+  }
+}
+
+function wire(
+  config: Config,
+  log: Logger,
+  ledger: Ledger,
+  vault: Vault,
+  pool: HashPool,
+): Strongroom {
+  const slots = createSlots(config.CACHE_BYTES, pool.share)
+  const leaves = createVerifiedLeaves(slots, pool)
+  const blobs = createOpenBlobs(vault)
+  const metrics = createMetrics({
+    leafHits: () => leaves.counts.hits,
+    leafMisses: () => leaves.counts.misses,
+    pinnedSlots: leaves.pinned,
+    vaultFreeBytes: vault.freeBytes,
+  })
+  const audit = createAuditLog(ledger, (error) => {
+    metrics.auditFailures.inc()
+    log.error({ err: error }, 'audit entries could not be written')
+  })
+
+  async function onCorrupt(
+    blob: Blob,
+    chunk: number,
+    { path, subject, revision }: ReadContext,
+  ): Promise<void> {
+    const details = { path, chunk, sha256: blob.sha256, vault_id: blob.vaultId }
+    const isNews = await ledger.quarantine(blob.vaultId, {
+      action: 'integrity_failure',
+      subject,
+      revision,
+      outcome: 'INTEGRITY_FAILURE',
+      details,
+    })
+    if (!isNews) return
+    metrics.integrityFailures.inc()
+    log.error(
+      { subject, ...details },
+      'stored bytes no longer match the ledger; the blob is quarantined',
+    )
+    await vault.quarantine(blob.vaultId)
+  }
+
+  const readVerified = createVerifiedReader({
+    ledger,
+    blobs,
+    leaves,
+    slotCount: slots.total,
+    onCorrupt,
+  })
+
+  async function readHeld({ path, file }: HeldFile): Promise<Uint8Array> {
+    const range = { begin: 0, end: file.blob.size }
+    const chunks: Uint8Array[] = []
+    for await (const piece of readVerified(file.blob, range, {
+      path,
+      subject: path,
+      revision: '',
+    })) {
+      chunks.push(Uint8Array.from(piece))
+    }
+    return Buffer.concat(chunks)
+  }
+
+  const roomBytes = async (): Promise<number> => (await vault.freeBytes()) - config.DISK_FLOOR_BYTES
+
+  async function failingChecks(): Promise<readonly string[]> {
+    const checks: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['ledger', () => ledger.ping()],
+      ['vault', () => vault.ping()],
+      [
+        'disk',
+        async () => {
+          if ((await roomBytes()) <= 0) throw new Error('below the floor')
+        },
+      ],
+    ]
+    const failing = await Promise.all(
+      checks.map(async ([name, check]) => {
+        try {
+          await check()
+          return []
+        } catch (error) {
+          log.warn({ err: error, check: name }, 'not ready')
+          return [name]
+        }
+      }),
+    )
+    return failing.flat()
+  }
+
+  const logHead = setInterval(() => {
+    ledger.auditHead().then(
+      (head) => {
+        log.info({ audit_head: head }, 'audit head')
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'the audit head could not be read')
+      },
+    )
+  }, 3_600_000)
+  logHead.unref()
+
+  return {
+    config,
+    ledger,
+    audit,
+    metrics,
+    readVerified,
+    publish: createPublish({
+      ledger,
+      vault,
+      pool,
+      readHeld,
+      admit: createAdmission({
+        vault,
+        pool,
+        slots,
+        limits: {
+          maxFileBytes: config.MAX_FILE_BYTES,
+          maxIndexBytes: config.MAX_INDEX_BYTES,
+          maxTensors: config.MAX_TENSORS,
+          headerMemoryBytes: config.HEADER_MEMORY_BYTES,
+        },
+      }),
+      limits: { maxFiles: config.MAX_FILES, maxMetadataBytes: config.MAX_METADATA_BYTES },
+    }),
+    verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt }),
+    uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
+    verifications: createGate(config.MAX_VERIFICATIONS),
+    roomBytes,
+    failingChecks,
+    close: async () => {
+      clearInterval(logHead)
+      await audit.close()
+      const head = await ledger.appendAudit([{ action: 'server.stop', outcome: 'ok' }])
+      log.info({ audit_head: head }, 'audit head')
+      await pool.close()
+      await ledger.close()
+    },
+  }
+}
+
+/**
+ * A ledger belongs to one vault. With another, every blob would be without a row, and the sweep would remove
+ * them all: so that is refused.
+ */
+async function bindVault(vault: Vault, ledger: Ledger): Promise<void> {
+  const known = await ledger.vaultIdentity()
+  const found = await vault.identity()
+  if (known !== undefined && known === found) return
+  if (known !== undefined) {
+    throw new FoldersRefused(
+      'this ledger belongs to another vault; give the two folders that belong together',
+    )
+  }
+  const first = await vault.list()[Symbol.asyncIterator]().next()
+  if (first.done !== true) {
+    throw new FoldersRefused(
+      'the vault holds blobs that this new ledger knows nothing of; give it its own ledger, or an empty vault',
+    )
+  }
+  const identity = found ?? randomUUID()
+  if (found === undefined) await vault.identify(identity)
+  await ledger.bindVault(identity)
+}
+
+async function readAuditKey(
+  file: string | undefined,
+  ledgerFolder: string,
+): Promise<Uint8Array | undefined> {
+  if (file === undefined) return undefined
+  let real: string
+  let key: Buffer
+  try {
+    real = await realpath(file)
+    key = await readFile(real)
+  } catch (error) {
+    throw new ConfigError([
+      `STRONGROOM_AUDIT_KEY_FILE can't be read: ${error instanceof Error ? error.message : ''}`,
+    ])
+  }
+  if (key.length < 32)
+    throw new ConfigError(['STRONGROOM_AUDIT_KEY_FILE must hold at least 32 bytes'])
+  if (`${dirname(real)}${sep}`.startsWith(ledgerFolder + sep)) {
+    throw new ConfigError([
+      'STRONGROOM_AUDIT_KEY_FILE must lie outside the ledger, or it proves nothing',
+    ])
+  }
+  return key
+}

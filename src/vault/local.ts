@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto'
+import { constants, type PathLike } from 'node:fs'
+import {
+  access,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  statfs,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import { type OpenBlob, type Staged, type Vault, VaultFull } from './vault.ts'
+
+// vault/
+//   staging/ID         being written, 0600; swept at start
+//   blobs/AB/ABCDEF…   sealed, 0444; ID is 32 random hex digits, AB its first two
+//   quarantine/ID      damaged, kept for a person
+//   identity           the vault's own random name
+const ID = /^[0-9a-f]{32}$/
+
+/** A vault in a folder of the local file system. Folders are 0700. */
+export async function openLocalVault(root: string): Promise<Vault> {
+  const staging = join(root, 'staging')
+  const blobs = join(root, 'blobs')
+  const quarantined = join(root, 'quarantine')
+  const identityFile = join(root, 'identity')
+  for (const folder of [staging, blobs, quarantined]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  }
+  // All shelves are made, and made durable, before the first blob: a seal then syncs one folder.
+  for (let i = 0; i < 256; i++) {
+    await mkdir(join(blobs, i.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 })
+  }
+  await syncFolder(blobs)
+  await syncFolder(root)
+
+  const shelfOf = (id: string): string => join(blobs, id.slice(0, 2))
+  const pathOf = (id: string): string => join(shelfOf(id), id)
+
+  async function stage(): Promise<Staged> {
+    const id = randomBytes(16).toString('hex')
+    const path = join(staging, id)
+    const file = await full(open(path, 'wx', 0o600))
+    let opened = true
+    const close = async (): Promise<void> => {
+      if (!opened) return
+      opened = false
+      await file.close()
+    }
+    return {
+      id,
+      write: (position, bytes) => full(writeFully(file, position, bytes)),
+      flush: () => full(file.datasync()),
+      // The order is the promise: the bytes, then the name, then the folder that holds the name.
+      seal: async () => {
+        await file.chmod(0o444)
+        await full(file.sync())
+        await close()
+        await full(rename(path, pathOf(id)))
+        await syncFolder(shelfOf(id))
+      },
+      discard: async () => {
+        await close()
+        await rm(path, { force: true })
+        await rm(pathOf(id), { force: true })
+      },
+    }
+  }
+
+  return {
+    stage,
+    open: async (id) => {
+      if (!ID.test(id)) return undefined
+      return openBlob(pathOf(id))
+    },
+    list: async function* () {
+      for (const shelf of await readdir(blobs)) {
+        for (const id of await readdir(join(blobs, shelf))) if (ID.test(id)) yield id
+      }
+    },
+    remove: async (id) => {
+      if (ID.test(id)) await rm(pathOf(id), { force: true })
+    },
+    quarantine: async (id) => {
+      if (!ID.test(id)) return
+      try {
+        await rename(pathOf(id), join(quarantined, id))
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error
+      }
+    },
+    sweepStaging: async () => {
+      const left = await readdir(staging)
+      for (const name of left) await rm(join(staging, name), { force: true, recursive: true })
+      return left.length
+    },
+    freeBytes: async () => {
+      const { bavail, bsize } = await statfs(root)
+      return bavail * bsize
+    },
+    identity: async () => {
+      try {
+        return (await readFile(identityFile, 'utf8')).trim() || undefined
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return undefined
+        throw error
+      }
+    },
+    identify: async (identity) => {
+      await rm(identityFile, { force: true })
+      const file = await open(identityFile, 'wx', 0o444)
+      try {
+        await file.writeFile(`${identity}\n`)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await syncFolder(root)
+    },
+    ping: async () => {
+      for (const folder of [staging, blobs])
+        await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+    },
+  }
+}
+
+/** Symlinks, folders and devices in a blob's place are nothing that a vault wrote: not there. */
+async function openBlob(path: string): Promise<OpenBlob | undefined> {
+  let file: FileHandle
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    if (['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO'].includes(codeOf(error))) return undefined
+    throw error
+  }
+  const stat = await file.stat()
+  if (!stat.isFile()) {
+    await file.close()
+    return undefined
+  }
+  return { fd: file.fd, sizeBytes: stat.size, close: () => file.close() }
+}
+
+async function writeFully(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done)
+    done += bytesWritten
+  }
+}
+
+async function syncFolder(path: PathLike): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await full(folder.sync())
+  } finally {
+    await folder.close()
+  }
+}
+
+/** A full disk or quota gets its own name; every other failure passes as it is. */
+async function full<T>(doing: Promise<T>): Promise<T> {
+  try {
+    return await doing
+  } catch (error) {
+    if (['ENOSPC', 'EDQUOT'].includes(codeOf(error)))
+      throw new VaultFull('the vault is full', { cause: error })
+    throw error
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
