@@ -100,10 +100,10 @@ export async function askJson<T>(
 /** A JSON body. */
 export function jsonBody(document: unknown): Upload {
   const bytes = Buffer.from(JSON.stringify(document))
-  return { contentType: 'application/json', sizeBytes: bytes.length, chunks: once_(bytes) }
+  return { contentType: 'application/json', sizeBytes: bytes.length, chunks: single(bytes) }
 }
 
-async function* once_(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   yield await Promise.resolve(bytes)
 }
 
@@ -166,10 +166,8 @@ async function answerTo(
 
 /** Waits to be asked for the body, then sends it until it ends or an answer has come. */
 async function upload(request: ClientRequest, { chunks, sizeBytes }: Upload): Promise<void> {
-  let isOver = false
   const over = new AbortController()
   const end = (): void => {
-    isOver = true
     over.abort()
   }
   request.once('response', end).once('close', end)
@@ -180,13 +178,13 @@ async function upload(request: ClientRequest, { chunks, sizeBytes }: Upload): Pr
   for await (const chunk of chunks) {
     // Lets an answer that is already here be read: a write to a closed connection would hide it.
     await setImmediate()
-    if (isOver) return
+    if (over.signal.aborted) return
     sentBytes += chunk.length
     if (!request.write(chunk))
       await once(request, 'drain', { signal: over.signal }).catch(() => undefined)
   }
   if (sentBytes !== sizeBytes) throw new Error(`a body of ${sizeBytes} bytes had ${sentBytes}`)
-  if (!isOver) request.end()
+  if (!over.signal.aborted) request.end()
 }
 
 async function* bodyOf(response: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {

@@ -12,14 +12,20 @@ export interface FormFile {
  * `multipart/form-data` (RFC 7578) of known length: fields of JSON first, then the files one after the other, each
  * under its path as filename.
  */
-export function multipart(fields: Readonly<Record<string, object>>, files: readonly FormFile[]): Upload {
+export function multipart(
+  fields: Readonly<Record<string, object>>,
+  files: readonly FormFile[],
+): Upload {
   const boundary = `strongroom-${randomBytes(18).toString('base64url')}`
   const head = (disposition: string, type: string): Uint8Array =>
     Buffer.from(
       `--${boundary}\r\nContent-Disposition: form-data; ${disposition}\r\nContent-Type: ${type}\r\n\r\n`,
     )
   const fieldParts = Object.entries(fields).map(([name, value]) =>
-    Buffer.concat([head(`name="${name}"`, 'application/json'), Buffer.from(`${JSON.stringify(value)}\r\n`)]),
+    Buffer.concat([
+      head(`name="${name}"`, 'application/json'),
+      Buffer.from(`${JSON.stringify(value)}\r\n`),
+    ]),
   )
   const fileParts = files.map(({ path, sizeBytes, chunks }) => ({
     head: head(`name="file"; filename="${quotable(path)}"`, 'application/octet-stream'),

@@ -29,7 +29,9 @@ export interface PartFile {
 export async function targetBelow(folder: string, path: FilePath): Promise<string> {
   await onDisk(folder, () => mkdir(folder, { recursive: true }))
   let at = folder
-  for (const part of dirname(path).split('/').filter((name) => name !== '.')) {
+  for (const part of dirname(path)
+    .split('/')
+    .filter((name) => name !== '.')) {
     at = join(at, part)
     await onDisk(at, () => mkdir(at).catch(unlessExists))
     const stat = await lstat(at)
@@ -104,7 +106,12 @@ async function readFully(file: FileHandle, into: Uint8Array, position: number): 
 async function writeFully(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
   let written = 0
   while (written < chunk.length) {
-    const { bytesWritten } = await file.write(chunk, written, chunk.length - written, position + written)
+    const { bytesWritten } = await file.write(
+      chunk,
+      written,
+      chunk.length - written,
+      position + written,
+    )
     written += bytesWritten
   }
 }

@@ -18,7 +18,9 @@ export async function refusalOf({ status, headers, body }: Refusal): Promise<Err
   if (typeof type === 'string' && type.startsWith('application/problem+json')) {
     const problem = parseProblem(text)
     if (problem !== undefined) {
-      const { type: _type, title, status: _status, detail, code, ...facts } = problem
+      const { title, detail, code, ...facts } = problem
+      delete facts['type']
+      delete facts['status']
       const sentence = typeof detail === 'string' ? detail : String(title)
       return new RefusedError(
         status,

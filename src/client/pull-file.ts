@@ -105,7 +105,12 @@ function checkLeaves(leaves: Leaves, { path, size, sha256 }: WantedFile): Leaves
 }
 
 /** Hashes an earlier run's bytes until a leaf is missing or doesn't hold. */
-async function proveEarlier(part: PartFile, leaves: Leaves, proof: Proof, onProgress: OnProgress): Promise<void> {
+async function proveEarlier(
+  part: PartFile,
+  leaves: Leaves,
+  proof: Proof,
+  onProgress: OnProgress,
+): Promise<void> {
   const chunk = Buffer.allocUnsafe(Math.min(leaves.chunk_size, leaves.size))
   while (proof.provenBytes < Math.min(part.sizeBytes, leaves.size)) {
     const length = chunkLength(leaves, proof.provenBytes)
@@ -182,5 +187,8 @@ async function* chunked(
 const chunkLength = ({ chunk_size: chunkSize, size }: Leaves, position: number): number =>
   Math.min(chunkSize, size - position)
 
-const holds = ({ chunk_size: chunkSize, leaves }: Leaves, position: number, bytes: Uint8Array): boolean =>
-  hash('sha256', bytes, 'hex') === leaves[position / chunkSize]
+const holds = (
+  { chunk_size: chunkSize, leaves }: Leaves,
+  position: number,
+  bytes: Uint8Array,
+): boolean => hash('sha256', bytes, 'hex') === leaves[position / chunkSize]

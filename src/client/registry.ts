@@ -22,7 +22,10 @@ export function sourceOf(connection: Connection, version: VersionRef): PullSourc
   const base = pathOfVersion(version)
   return {
     async leaves({ path }) {
-      const ask = { method: 'GET', path: `${base}/hashes?path=${encodeURIComponent(path)}` } as const
+      const ask = {
+        method: 'GET',
+        path: `${base}/hashes?path=${encodeURIComponent(path)}`,
+      } as const
       return (await askJson(connection, ask, hashes)).document
     },
     async bytes(file, begin) {
@@ -35,14 +38,21 @@ export function sourceOf(connection: Connection, version: VersionRef): PullSourc
         },
       })
       if (!startsAt(begin, file, status, headers['content-range'])) {
-        throw new UntrustedError('The server sends another range than the one asked for.', { path: file.path })
+        throw new UntrustedError('The server sends another range than the one asked for.', {
+          path: file.path,
+        })
       }
       return body
     },
   }
 }
 
-function startsAt(begin: number, { size }: WantedFile, status: number, contentRange: string | undefined): boolean {
+function startsAt(
+  begin: number,
+  { size }: WantedFile,
+  status: number,
+  contentRange: string | undefined,
+): boolean {
   if (begin === 0) return status === 200
   return status === 206 && contentRange === `bytes ${begin}-${size - 1}/${size}`
 }

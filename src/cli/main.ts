@@ -1,0 +1,60 @@
+import { Command, CommanderError } from 'commander'
+import packageJson from '../../package.json' with { type: 'json' }
+import { addAudit } from './audit.ts'
+import { addInspect } from './inspect.ts'
+import { addLs } from './ls.ts'
+import { addPull } from './pull.ts'
+import { addPush } from './push.ts'
+import { reportOf } from './report.ts'
+import { addServe } from './serve.ts'
+import { type ExitCode, processShell } from './shell.ts'
+import { addShow } from './show.ts'
+import { addToken } from './token.ts'
+import { addVerify } from './verify.ts'
+
+const ENDINGS = `
+Exit codes: 0 done, 1 refused or not valid, 2 wrong use, 3 the registry can't be reached.`
+
+/** Runs the command line. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+  const run: { code: ExitCode; isForProgram: boolean } = { code: 0, isForProgram: false }
+  const shell = processShell((code) => {
+    run.code = code
+  })
+  const program = new Command('strongroom')
+    .description(packageJson.description)
+    .version(packageJson.version)
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => {
+        write(text.replace(/^error:/, 'strongroom:'))
+      },
+    })
+    .hook('preAction', (_program, command) => {
+      run.isForProgram = command.optsWithGlobals<{ json?: boolean }>().json === true
+    })
+    .addHelpText('after', ENDINGS)
+  for (const add of [
+    addServe,
+    addToken,
+    addPush,
+    addPull,
+    addLs,
+    addShow,
+    addVerify,
+    addInspect,
+    addAudit,
+  ]) {
+    add(program, shell)
+  }
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return run.code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const { exitCode, lines, document } = reportOf(error)
+    if (run.isForProgram) shell.note(JSON.stringify(document))
+    else for (const line of lines) shell.note(`strongroom: ${line}`)
+    return exitCode
+  }
+}
