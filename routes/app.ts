@@ -6,14 +6,14 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import { randomUUID } from 'node:crypto'
-import type { Server } from 'node:http'
+import type { Server, ServerOptions } from 'node:http'
 import { countStrangers } from '../src/access/strangers.ts'
 import { RegistryError } from '../src/errors.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { auditRoutes } from './audit.ts'
 import { authenticateAll } from './authenticate.ts'
 import { checkpointRoutes } from './checkpoints.ts'
-import { answer, answerParseError, handleErrors } from './error-handler.ts'
+import { answer, answerParseError, handleErrors, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
 import { healthRoutes } from './health.ts'
 import { documentRoutes } from './openapi.ts'
@@ -46,6 +46,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     genReqId: () => randomUUID(),
     trustProxy: config.TRUST_PROXY,
     bodyLimit: JSON_BYTES,
+    http: headerTimes(config.STALL_TIMEOUT_MS),
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
@@ -119,11 +120,18 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unknown' : (request.routeOptions.url ?? 'unknown')
 
+/** Headers that trickle in are ended like anything else that stalls; Node looks every so often. */
+function headerTimes(stallTimeoutMs: number): ServerOptions {
+  const headersTimeout = Math.min(HEADERS_TIMEOUT_MS, stallTimeoutMs)
+  return { headersTimeout, connectionsCheckingInterval: Math.ceil(headersTimeout / 2) }
+}
+
 function prepareServer(server: Server, fastify: FastifyInstance, maxConnections: number): void {
-  server.headersTimeout = HEADERS_TIMEOUT_MS
   server.maxConnections = maxConnections
+  server.on('request', markOwed)
   // Left to itself, Node asks for the body before anyone has looked at the request.
   server.on('checkContinue', (request, response) => {
+    markOwed(request, response)
     markAwaitingContinue(request)
     fastify.routing(request, response)
   })

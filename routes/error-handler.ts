@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ErrorCode, RegistryError } from '../src/errors.ts'
 import { notFound } from '../src/registry/resolve.ts'
@@ -53,9 +54,23 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
   return refuse(request, reply, problemOf(known, request.id))
 }
 
-/** What Node's parser refuses has no request: the answer is written to the socket. */
+/** Responses that each socket still owes. */
+const owed = new WeakMap<Socket, number>()
+
+/** To be told of every request, so that nothing is ever written into the middle of its answer. */
+export function markOwed({ socket }: IncomingMessage, response: ServerResponse): void {
+  owed.set(socket, (owed.get(socket) ?? 0) + 1)
+  response.once('close', () => {
+    owed.set(socket, (owed.get(socket) ?? 1) - 1)
+  })
+}
+
+/**
+ * What Node's parser refuses has no request: the answer is written to the socket. Behind a request that is still
+ * being answered it would be taken for bytes of that answer: the connection breaks off instead.
+ */
 export function answerParseError(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  if (!socket.writable || error.code === 'ECONNRESET' || (owed.get(socket) ?? 0) > 0) {
     socket.destroy()
     return
   }
