@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { LEAVES_PER_PAGE, type Blob, type BlobKind, type PublishedFile } from './ledger.ts'
-import type { NewBlob, VersionFile } from './ledger.ts'
+import type { HeldBlob, NewBlob, VersionFile } from './ledger.ts'
 import { ALIVE, covers } from './tokens.ts'
 
 const DIGEST_BYTES = 32
@@ -25,6 +25,12 @@ const fileOf = ({ path, metadata, tensors, parameters, ...blob }: FileRow): Vers
   parameters,
 })
 
+interface HeldRow extends FileRow {
+  owner: string
+  name: string
+  revision: string
+}
+
 export function readBlobs(db: Database) {
   const byId = db.prepare<{ id: number }, Blob>(`SELECT ${BLOB} FROM blobs b WHERE b.id = @id`)
   const page = db
@@ -39,8 +45,9 @@ export function readBlobs(db: Database) {
     `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters
      FROM files f JOIN blobs b ON b.id = f.blob WHERE f.version = @version ORDER BY f.path`,
   )
-  const heldBy = db.prepare<{ token: string; sha256: string; now: string }, FileRow>(
-    `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters
+  const heldBy = db.prepare<{ token: string; sha256: string; now: string }, HeldRow>(
+    `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters,
+       c.owner, c.name, lower(hex(v.revision)) AS revision
      FROM tokens t
      JOIN blobs b ON b.sha256 = unhex(@sha256)
      JOIN files f ON f.blob = b.id
@@ -56,9 +63,11 @@ export function readBlobs(db: Database) {
       page.get({ blob, page: number }),
     hasVaultId: (vaultId: string): boolean => byVaultId.get({ vaultId }) !== undefined,
     filesOf: (version: number): readonly VersionFile[] => ofVersion.all({ version }).map(fileOf),
-    heldBy(token: string, sha256: string, now: string): VersionFile | undefined {
+    heldBy(token: string, sha256: string, now: string): HeldBlob | undefined {
       const row = heldBy.get({ token, sha256, now })
-      return row && fileOf(row)
+      if (row === undefined) return undefined
+      const { owner, name, revision, ...file } = row
+      return { ...fileOf(file), owner, name, revision }
     },
   }
 }

@@ -194,6 +194,14 @@ export interface VersionFile {
   readonly parameters: number
 }
 
+/** A file through which a token has its content, and the version that vouches for it. */
+export interface HeldBlob extends VersionFile {
+  readonly owner: string
+  readonly name: string
+  /** Hex. */
+  readonly revision: string
+}
+
 export interface Tensor {
   readonly name: string
   readonly path: string
@@ -279,7 +287,7 @@ export interface Ledger {
 
   // Blobs
   /** A blob of this content that the token may read through some available version: scope and role are in the query. */
-  blobHeldBy(tokenId: string, sha256: string): Promise<VersionFile | undefined>
+  blobHeldBy(tokenId: string, sha256: string): Promise<HeldBlob | undefined>
   blob(id: number): Promise<Blob | undefined>
   /** Up to LEAVES_PER_PAGE digests, 32 bytes each; undefined past the end. */
   leafPage(blobId: number, page: number): Promise<Uint8Array | undefined>

@@ -2,7 +2,7 @@ import type { Ledger, VersionFile } from '../../db/ledger.ts'
 import type { Principal } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
 import type { FilePath, Sha256 } from './names.ts'
-import { notFound } from './resolve.ts'
+import { notFound, resolveVersion } from './resolve.ts'
 
 /** A file of a new version whose bytes the registry already holds. */
 export interface HeldFile {
@@ -11,19 +11,33 @@ export interface HeldFile {
 }
 
 /**
- * Finds content that the caller has: in a version that it may read. To anyone else the content isn't there, so
- * that a hash that leaked opens nothing. The publishing transaction asks again.
+ * Finds files by content that the caller has: in a version that it may read. To anyone else the content isn't
+ * there, so that a hash that leaked opens nothing. The version must still be what its revision says, or rows that
+ * were swapped in the ledger would get a new one to vouch for them. The publishing transaction asks again who has it.
  *
- * @throws {RegistryError} NOT_FOUND.
+ * @throws {RegistryError} NOT_FOUND, INTEGRITY_FAILURE.
  */
-export async function findHeldFile(
+export async function findHeldFiles(
   ledger: Ledger,
   principal: Principal,
-  path: FilePath,
-  sha256: Sha256,
-): Promise<HeldFile> {
-  const file = await ledger.blobHeldBy(principal.tokenId, sha256)
-  if (file === undefined) throw notFound('file')
+  wanted: readonly { readonly path: FilePath; readonly sha256: Sha256 }[],
+): Promise<readonly HeldFile[]> {
+  const vouched = new Set<string>()
+  const found: HeldFile[] = []
+  for (const { path, sha256 } of wanted) {
+    const held = await ledger.blobHeldBy(principal.tokenId, sha256)
+    if (held === undefined) throw notFound('file')
+    const { owner, name, revision, ...file } = held
+    const voucher = `${owner}/${name}@${revision}`
+    if (!vouched.has(voucher)) await resolveVersion(ledger, { owner, name }, revision)
+    vouched.add(voucher)
+    checkKind(path, file)
+    found.push({ path, file })
+  }
+  return found
+}
+
+function checkKind(path: FilePath, file: VersionFile): void {
   if ((file.blob.kind === 'index') !== path.endsWith(INDEX_SUFFIX)) {
     throw new RegistryError(
       'INVALID_REQUEST',
@@ -33,7 +47,6 @@ export async function findHeldFile(
       },
     )
   }
-  return { path, file }
 }
 
 /** Names of index files, as Hugging Face's libraries write them. */

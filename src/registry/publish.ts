@@ -16,7 +16,7 @@ import { SLOT_BYTES } from '../hashing/slots.ts'
 import type { Admit, Admitted } from '../vault/admit.ts'
 import { type Vault, VaultFull } from '../vault/vault.ts'
 import { checkIndexes } from './check-indexes.ts'
-import { findHeldFile, type HeldFile, INDEX_SUFFIX } from './held-files.ts'
+import { findHeldFiles, type HeldFile, INDEX_SUFFIX } from './held-files.ts'
 import {
   asciiLowerCase,
   type CheckpointName,
@@ -98,7 +98,7 @@ export function createPublish(parts: {
       }
       const facts = request.facts()
       checkDigests(admitted, facts.expected)
-      const held = await findHeld(request, facts)
+      const held = await findHeldFiles(ledger, request.principal, facts.held)
       checkPaths([...admitted, ...held], limits.maxFiles)
       await checkIndexes(pool, ledger, admitted, held, readHeld)
       const draft = await draftOf(request, facts.metadata, admitted, held)
@@ -128,15 +128,6 @@ export function createPublish(parts: {
         if (discard) await file.staged.discard()
       }
     }
-  }
-
-  async function findHeld(
-    request: PublishRequest,
-    facts: PublishFacts,
-  ): Promise<readonly HeldFile[]> {
-    return Promise.all(
-      facts.held.map(({ path, sha256 }) => findHeldFile(ledger, request.principal, path, sha256)),
-    )
   }
 
   async function draftOf(
