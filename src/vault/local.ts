@@ -3,6 +3,7 @@ import { constants, type PathLike } from 'node:fs'
 import {
   access,
   type FileHandle,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -12,6 +13,7 @@ import {
   statfs,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { FoldersRefused } from '../folders.ts'
 import { type OpenBlob, type Staged, type Vault, VaultFull } from './vault.ts'
 
 // vault/
@@ -21,18 +23,20 @@ import { type OpenBlob, type Staged, type Vault, VaultFull } from './vault.ts'
 //   identity           the vault's own random name
 const ID = /^[0-9a-f]{32}$/
 
-/** A vault in a folder of the local file system. Folders are 0700. */
+/**
+ * A vault in a folder of the local file system. Folders are 0700.
+ *
+ * @throws {FoldersRefused} when a link stands for one of its folders.
+ */
 export async function openLocalVault(root: string): Promise<Vault> {
   const staging = join(root, 'staging')
   const blobs = join(root, 'blobs')
   const quarantined = join(root, 'quarantine')
   const identityFile = join(root, 'identity')
-  for (const folder of [staging, blobs, quarantined]) {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-  }
+  for (const folder of [staging, blobs, quarantined]) await makeFolder(folder)
   // All shelves are made, and made durable, before the first blob: a seal then syncs one folder.
   for (let i = 0; i < 256; i++) {
-    await mkdir(join(blobs, i.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 })
+    await makeFolder(join(blobs, i.toString(16).padStart(2, '0')))
   }
   await syncFolder(blobs)
   await syncFolder(root)
@@ -125,6 +129,16 @@ export async function openLocalVault(root: string): Promise<Vault> {
         await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
     },
   }
+}
+
+/**
+ * Makes a folder of the vault where it is missing. A link in its place leads out of the vault, and the sweep at
+ * start would empty what it leads to.
+ */
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  if (!(await lstat(path)).isDirectory())
+    throw new FoldersRefused(`${path} must be a folder and no link: move what it leads to into it`)
 }
 
 /** Symlinks, folders and devices in a blob's place are nothing that a vault wrote: not there. */

@@ -1,4 +1,4 @@
-import type { Vault } from './vault.ts'
+import type { OpenBlob, Vault } from './vault.ts'
 
 /** A descriptor that several readers of one blob share; it closes when the last of them lets go. */
 export interface SharedBlob {
@@ -13,43 +13,51 @@ export interface OpenBlobs {
   open: (vaultId: string) => Promise<SharedBlob | undefined>
 }
 
+interface Opening {
+  readonly opened: Promise<OpenBlob | undefined>
+  holders: number
+}
+
 /** A descriptor must outlive every read that a worker still has in hand, so it is counted, not owned. */
 export function createOpenBlobs(vault: Vault): OpenBlobs {
-  const known = new Map<string, Promise<SharedBlob | undefined>>()
+  const known = new Map<string, Opening>()
 
-  async function openShared(vaultId: string): Promise<SharedBlob | undefined> {
-    const opened = await vault.open(vaultId)
-    if (opened === undefined) {
-      known.delete(vaultId)
-      return undefined
-    }
-    let holders = 0
-    return {
-      fd: opened.fd,
-      sizeBytes: opened.sizeBytes,
-      retain: () => {
-        holders += 1
-      },
-      release: () => {
-        holders -= 1
-        if (holders > 0) return
-        known.delete(vaultId)
-        void opened.close()
-      },
-    }
+  function start(vaultId: string): Opening {
+    const opening = { opened: vault.open(vaultId), holders: 0 }
+    known.set(vaultId, opening)
+    return opening
+  }
+
+  function letGo(vaultId: string, opening: Opening): boolean {
+    opening.holders -= 1
+    if (opening.holders > 0) return false
+    known.delete(vaultId)
+    return true
   }
 
   return {
     open: async (vaultId) => {
-      let opening = known.get(vaultId)
-      if (opening === undefined) {
-        opening = openShared(vaultId)
-        known.set(vaultId, opening)
-        opening.catch(() => known.delete(vaultId))
+      const opening = known.get(vaultId) ?? start(vaultId)
+      // Counted before anything is awaited: whoever holds it now may be the last to, and let go meanwhile.
+      opening.holders += 1
+      let blob: OpenBlob | undefined
+      try {
+        blob = await opening.opened
+      } finally {
+        if (blob === undefined) letGo(vaultId, opening)
       }
-      const blob = await opening
-      blob?.retain()
-      return blob
+      if (blob === undefined) return undefined
+      const { fd, sizeBytes, close } = blob
+      return {
+        fd,
+        sizeBytes,
+        retain: () => {
+          opening.holders += 1
+        },
+        release: () => {
+          if (letGo(vaultId, opening)) void close()
+        },
+      }
     },
   }
 }
