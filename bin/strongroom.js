@@ -2,6 +2,7 @@
 // Plain JavaScript that Node 20 parses too: the program itself is TypeScript, which needs Node 24, and
 // this file finds one. `npm ci` puts it into node_modules/.bin on Linux x64.
 import { spawn, spawnSync } from 'node:child_process'
+import { enableCompileCache } from 'node:module'
 import process from 'node:process'
 import { URL, fileURLToPath } from 'node:url'
 
@@ -37,6 +38,12 @@ function runUnder(node) {
 }
 
 if (isRecent(process.versions.node)) {
+  // What the types are stripped to is kept beside the code, under the code's own permissions: each thread
+  // that finds it there needs 20 MB less, and starts sooner. A folder that can't be written is no error.
+  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
+    new URL('../node_modules/.cache/strongroom', import.meta.url),
+  )
+  enableCompileCache(process.env.NODE_COMPILE_CACHE)
   const { main } = await import('../src/cli/main.ts')
   process.exitCode = await main(process.argv.slice(2))
 } else if (isRecent(spawnSync(bundledNode, ['--version'], { encoding: 'utf8' }).stdout ?? '')) {

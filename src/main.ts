@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import process from 'node:process'
 import { pino, type Logger } from 'pino'
 import { LedgerRefused } from '../db/ledger.ts'
@@ -5,6 +6,10 @@ import { type App, buildApp } from '../routes/app.ts'
 import { type Config, ConfigError } from './config.ts'
 import { FoldersRefused } from './folders.ts'
 import { openStrongroom, type Strongroom } from './strongroom.ts'
+// The threads' own files, which do nothing here: once this thread has them in the compile cache, no other
+// has to strip their types.
+import '../db/writer.ts'
+import './hashing/worker.ts'
 
 // The composition root: the one place that knows both the registry and its HTTP.
 
@@ -20,6 +25,7 @@ export async function serve(config: Config, warnings: readonly string[]): Promis
     timestamp: pino.stdTimeFunctions.isoTime,
   })
   for (const warning of warnings) log.warn(warning)
+  flushCompileCache()
   let end: (code: number) => void = () => undefined
   const ended = new Promise<number>((resolve) => {
     end = resolve

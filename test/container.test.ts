@@ -47,7 +47,7 @@ t.test('the image runs on the Node of .nvmrc', async (t) => {
 })
 
 t.test('the image runs the command that package.json names, as `serve`', async (t) => {
-  t.same(jsonOf('ENTRYPOINT'), ['node', 'bin/strongroom.js'])
+  t.same(jsonOf('ENTRYPOINT'), ['node', '--max-semi-space-size=2', 'bin/strongroom.js'])
   t.same(jsonOf('CMD'), ['serve'])
   t.match(JSON.parse(read('package.json')), { bin: { strongroom: 'bin/strongroom.js' } })
   t.ok(existsSync(join(ROOT, 'bin/strongroom.js')))

@@ -23,17 +23,19 @@ export function checkIndex(text: Uint8Array, shards: readonly Shard[]): string |
   if (!isObject(parsed)) return 'it is not a JSON object'
   const map = parsed['weight_map']
   if (!isObject(map)) return 'it has no weight_map object'
-  const held = new Map<string, Set<string>>()
+  const shardOf = new Map(shards.map((shard) => [shard.path, shard]))
+  // By shard, not by the path as spelled: one shard has spellings without number.
+  const held = new Map<Shard, Set<string>>()
   for (const [tensor, path] of Object.entries(map)) {
     if (typeof path !== 'string')
       return 'its weight_map maps a tensor to something else than a path'
-    let names = held.get(path)
+    const shard = shardOf.get(posix.normalize(path))
+    if (shard === undefined)
+      return 'it names a shard that is not a safetensors file of this version'
+    let names = held.get(shard)
     if (names === undefined) {
-      const shard = shards.find((s) => s.path === posix.normalize(path))
-      if (shard === undefined)
-        return 'it names a shard that is not a safetensors file of this version'
       names = namesOf(shard)
-      held.set(path, names)
+      held.set(shard, names)
     }
     if (!names.has(tensor)) return 'it names a tensor that its shard does not hold'
   }

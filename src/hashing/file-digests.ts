@@ -19,6 +19,7 @@ export interface FileDigests {
   add: (slot: Slot, position: number, length: number) => Promise<void>
   /** Once every `add` has resolved. */
   finish: () => Promise<Digests>
+  /** Lets go of the workers' memory; once every `add` has resolved. */
   end: () => void
 }
 
@@ -73,7 +74,8 @@ export function createFileDigests(pool: HashPool): FileDigests {
     },
     end: () => {
       whole.end()
-      tensors.end()
+      // An upload may break off before the job that opens the tensors had its turn.
+      void opened.then(tensors.end, tensors.end)
     },
   }
 }

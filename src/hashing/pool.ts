@@ -37,6 +37,7 @@ export interface Session {
     job: Extract<Job, { kind: K }>,
     transfer?: readonly ArrayBuffer[],
   ) => Promise<Results[K]>
+  /** Once every job of it is done: one that came later would begin the session anew. */
   end: () => void
 }
 
@@ -46,8 +47,11 @@ export interface HashPool {
     urgency: Urgency,
     job: Extract<Job, { kind: K }>,
   ) => Promise<Results[K]>
+  /** Somebody waits for it now: a job that still waits goes on as if it had come in with `demand`. */
+  hurry: (job: Job) => void
   /** On the worker with the fewest sessions. */
   openSession: () => Session
+  /** What is still to do is rejected. */
   close: () => Promise<void>
 }
 
@@ -60,11 +64,15 @@ export function createHashPool(count: number, onFatal: (error: Error) => void): 
   const shared = queues()
   let nextJob = 0
   let nextSession = 0
-  let closed = false
   let dead: Error | undefined
 
   const threads = Array.from({ length: count }, (): Thread => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { name: 'hash' })
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      name: 'hash',
+      // A worker makes little garbage, and its bytes are in shared slots: left alone it would let tens of
+      // megabytes of dead digests pile up.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    })
     const thread: Thread = { worker, own: queues(), running: new Map(), sessions: 0 }
     worker.on('message', (message: FromWorker) => {
       const waiting = thread.running.get(message.id)
@@ -75,13 +83,18 @@ export function createHashPool(count: number, onFatal: (error: Error) => void): 
     })
     worker.on('error', die)
     worker.on('exit', () => {
-      if (!closed) die(new Error('a hash worker exited'))
+      die(new Error('a hash worker exited'))
     })
     return thread
   })
 
   function die(error: Error): void {
-    if (dead !== undefined || closed) return
+    if (dead !== undefined) return
+    stopAll(error)
+    onFatal(error)
+  }
+
+  function stopAll(error: Error): void {
     dead = error
     for (const { running, own } of threads) {
       for (const waiting of running.values()) waiting.failed(error)
@@ -89,7 +102,6 @@ export function createHashPool(count: number, onFatal: (error: Error) => void): 
       rejectAll(own, error)
     }
     rejectAll(shared, error)
-    onFatal(error)
   }
 
   function feed(thread: Thread): void {
@@ -133,6 +145,12 @@ export function createHashPool(count: number, onFatal: (error: Error) => void): 
       for (const thread of threads) post(thread, { kind: 'segment', segment, buffer }, [])
     },
     run: (urgency, job) => enqueue(urgency, job, []),
+    hurry: (job) => {
+      for (const urgency of URGENCIES) {
+        const at = shared[urgency].findIndex((waiting) => waiting.job === job)
+        if (at >= 0) shared.demand.push(...shared[urgency].splice(at, 1))
+      }
+    },
     openSession: () => {
       const thread = threads.toSorted((a, b) => a.sessions - b.sessions)[0]
       if (thread === undefined) throw new Error('a pool has at least one worker')
@@ -143,7 +161,7 @@ export function createHashPool(count: number, onFatal: (error: Error) => void): 
         run: (urgency, job, transfer = []) => enqueue(urgency, job, transfer, thread),
         end: () => {
           thread.sessions -= 1
-          if (dead === undefined && !closed) {
+          if (dead === undefined) {
             post(
               thread,
               { kind: 'job', id: nextJob++, job: { kind: 'end_session', session: id } },
@@ -154,7 +172,7 @@ export function createHashPool(count: number, onFatal: (error: Error) => void): 
       }
     },
     close: async () => {
-      closed = true
+      stopAll(dead ?? new Error('the hash pool is closed'))
       await Promise.all(threads.map(({ worker }) => worker.terminate()))
     },
   }

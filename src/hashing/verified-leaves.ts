@@ -1,3 +1,4 @@
+import type { ReadLeaf } from './jobs.ts'
 import type { HashPool, Urgency } from './pool.ts'
 import { SLOT_BYTES, type Slot, type Slots } from './slots.ts'
 
@@ -47,6 +48,11 @@ interface Entry {
   pins: number
 }
 
+interface Loading {
+  readonly job: ReadLeaf
+  readonly done: Promise<Entry>
+}
+
 /**
  * The cache of verified leaves. What it hands out has been hashed since it came into our memory and has not left it:
  * a file's stat says nothing about its bytes. One read serves all who wait for the same leaf. Evicts the
@@ -54,7 +60,7 @@ interface Entry {
  */
 export function createVerifiedLeaves(slots: Slots, pool: HashPool): VerifiedLeaves {
   const entries = new Map<string, Entry>()
-  const loading = new Map<string, Promise<Entry>>()
+  const loading = new Map<string, Loading>()
   // In order of last use: a Map keeps the order in which keys came.
   const idle = new Map<string, Entry>()
   const counts: LeafCounts = { hits: 0, misses: 0 }
@@ -74,12 +80,11 @@ export function createVerifiedLeaves(slots: Slots, pool: HashPool): VerifiedLeav
     source: LeafSource,
     urgency: Urgency,
     slot: Slot,
+    job: ReadLeaf,
   ): Promise<Entry> {
     let verified = false
     try {
-      const { fd, position, length, expected } = source
-      const into = { segment: slot.segment, offset: slot.offset, length }
-      const result = await pool.run(urgency, { kind: 'read_leaf', fd, position, into, expected })
+      const result = await pool.run(urgency, job)
       if (result !== 'verified') throw new LeafMismatch(`leaf ${source.index}: ${result}`)
       verified = true
     } finally {
@@ -98,24 +103,34 @@ export function createVerifiedLeaves(slots: Slots, pool: HashPool): VerifiedLeav
     urgency: Urgency,
     slot: Slot,
   ): Promise<Entry> {
-    const started = load(key, source, urgency, slot).finally(() => {
+    const { fd, position, length, expected } = source
+    const into = { segment: slot.segment, offset: slot.offset, length }
+    const job: ReadLeaf = { kind: 'read_leaf', fd, position, into, expected }
+    const done = load(key, source, urgency, slot, job).finally(() => {
       loading.delete(key)
       // After those who wait for this very leaf have pinned it, or two of them could evict each other for ever.
       setImmediate(slots.wake)
     })
-    loading.set(key, started)
-    return started
+    loading.set(key, { job, done })
+    return done
+  }
+
+  /** It may have been asked for ahead of time, behind all that is urgent: now it is itself. */
+  function awaited({ job, done }: Loading): Promise<Entry> {
+    pool.hurry(job)
+    return done
   }
 
   async function loadNow(key: string, source: LeafSource): Promise<Entry> {
     source.retain()
     const slot = await slots.take()
     // While this one waited for a slot, somebody else may have read the leaf.
-    const other = entries.get(key) ?? loading.get(key)
-    if (other !== undefined) {
+    const other = loading.get(key)
+    const known = entries.get(key) ?? (other === undefined ? undefined : awaited(other))
+    if (known !== undefined) {
       slots.give(slot)
       source.release()
-      return other
+      return known
     }
     return startLoading(key, source, 'demand', slot)
   }
@@ -149,7 +164,8 @@ export function createVerifiedLeaves(slots: Slots, pool: HashPool): VerifiedLeav
       for (;;) {
         const entry = entries.get(key)
         if (entry !== undefined) return pin(entry)
-        await (loading.get(key) ?? loadNow(key, source))
+        const other = loading.get(key)
+        await (other === undefined ? loadNow(key, source) : awaited(other))
       }
     },
     readAhead: (source) => {

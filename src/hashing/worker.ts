@@ -18,9 +18,6 @@ import type {
 } from './jobs.ts'
 import { createTensorHasher, type TensorHasher } from './tensor-hasher.ts'
 
-const port = parentPort
-if (port === null) throw new Error('this file runs as a worker thread')
-
 const segments = new Map<number, SharedArrayBuffer>()
 const wholes = new Map<number, Hash>()
 const tensorHashers = new Map<number, TensorHasher>()
@@ -118,10 +115,10 @@ function perform(job: Job): Results[keyof Results] {
 }
 
 function answer(message: FromWorker): void {
-  port?.postMessage(message)
+  parentPort?.postMessage(message)
 }
 
-port.on('message', (message: ToWorker) => {
+parentPort?.on('message', (message: ToWorker) => {
   if (message.kind === 'segment') {
     segments.set(message.segment, message.buffer)
     return

@@ -23,10 +23,6 @@ export async function* paced(
   let bytes = 0
   let waitingSince: number | undefined
   let tooSlow: (error: RegistryError) => void = () => undefined
-  const slow = new Promise<never>((_resolve, reject) => {
-    tooSlow = reject
-  })
-  slow.catch(() => undefined)
   const watch = setInterval(() => {
     const now = waited + (waitingSince === undefined ? 0 : performance.now() - waitingSince)
     if (now < windowMs) return
@@ -42,7 +38,11 @@ export async function* paced(
   try {
     for (;;) {
       waitingSince = performance.now()
-      const next = await Promise.race([iterator.next(), slow])
+      // Not a race against one promise for the whole body: that would keep every chunk alive until the end.
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        tooSlow = reject
+        iterator.next().then(resolve, reject)
+      })
       waited += performance.now() - waitingSince
       waitingSince = undefined
       if (next.done === true) return
