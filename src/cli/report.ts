@@ -19,7 +19,11 @@ export function reportOf(error: unknown): Report {
   if (error instanceof UsageError || error instanceof ConfigError) {
     return failed(2, error.problems.map(printable), 'WRONG_USE', error.message, {})
   }
-  if (error instanceof LocalError) return told(2, 'LOCAL_FILE', error.message, {})
+  if (error instanceof LocalError) {
+    const { message, isWrongUse } = error
+    const line = printable(`${message} [LOCAL_FILE]`)
+    return failed(isWrongUse ? 2 : 1, [line], 'LOCAL_FILE', message, {})
+  }
   if (error instanceof UnreachableError) return told(3, 'UNREACHABLE', error.message, {})
   if (error instanceof UntrustedError) return told(1, 'NOT_AS_CLAIMED', error.message, error.facts)
   if (error instanceof RegistryError) return told(1, error.code, error.message, error.facts)

@@ -9,7 +9,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { FilePath, Sha256 } from '../registry/names.ts'
-import { LocalError, localErrorOf } from './local-failure.ts'
+import { localErrorOf, misused } from './local-failure.ts'
 
 export interface PartFile {
   /** Bytes that are there, proven or not. */
@@ -35,11 +35,11 @@ export async function targetBelow(folder: string, path: FilePath): Promise<strin
     at = join(at, part)
     await onDisk(at, () => mkdir(at).catch(unlessExists))
     const stat = await lstat(at)
-    if (!stat.isDirectory()) throw new LocalError(`${at}: it is in the way and not a folder.`)
+    if (!stat.isDirectory()) throw misused(at, 'it is in the way and not a folder')
   }
   const target = join(at, basename(path))
   const stat = await lstat(target).catch(unlessMissing)
-  if (stat?.isDirectory() === true) throw new LocalError(`${target}: a folder is in the way.`)
+  if (stat?.isDirectory() === true) throw misused(target, 'a folder is in the way')
   return target
 }
 
@@ -57,7 +57,7 @@ export async function openPart(target: string, sha256: Sha256): Promise<PartFile
   const stat = await file.stat()
   if (!stat.isFile()) {
     await file.close()
-    throw new LocalError(`${path}: it is in the way and not a file.`)
+    throw misused(path, 'it is in the way and not a file')
   }
   return {
     sizeBytes: stat.size,

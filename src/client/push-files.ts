@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises'
 import { formatReprDigest } from '../http/digest-header.ts'
 import type { FilePath, Sha256 } from '../registry/names.ts'
 import type { Ask, Upload } from './connection.ts'
-import { LocalError, localErrorOf } from './local-failure.ts'
+import { LocalError, localErrorOf, misused } from './local-failure.ts'
 import { multipart } from './multipart.ts'
 import { pathOfVersion, type VersionRef } from './registry.ts'
 
@@ -31,7 +31,7 @@ export async function sizeOf(local: string): Promise<number> {
   const found = await stat(local).catch((error: unknown) => {
     throw localErrorOf(local, error)
   })
-  if (!found.isFile()) throw new LocalError(`${local}: it is not a file.`)
+  if (!found.isFile()) throw misused(local, 'it is not a file')
   return found.size
 }
 
@@ -99,5 +99,6 @@ async function* bytesOf(
   } catch (error) {
     throw localErrorOf(local, error)
   }
-  if (left !== 0) throw new LocalError(`${local}: it changed while it was read.`)
+  if (left !== 0)
+    throw new LocalError(`${local}: it changed while it was read.`, { isWrongUse: false })
 }

@@ -11,7 +11,7 @@ const unlike = (where: string, wanted: string): UntrustedError =>
   new UntrustedError(`The server's answer is not a registry's: ${where} is not ${wanted}.`)
 
 export const text: Read<string> = (value, where) => {
-  if (typeof value !== 'string') throw unlike(where, 'a string')
+  if (typeof value !== 'string' || !value.isWellFormed()) throw unlike(where, 'a string')
   return value
 }
 
