@@ -12,6 +12,7 @@ import { parseRange } from '../src/http/range.ts'
 import { parseFilePath, parseSha256 } from '../src/registry/names.ts'
 import { fileOf, type ResolvedVersion } from '../src/registry/resolve.ts'
 import type { Strongroom } from '../src/strongroom.ts'
+import { createTurns } from '../src/turns.ts'
 import { principalOf } from './authenticate.ts'
 import { RefParams, resolveFor, revisionHeaders, subjectOf } from './checkpoint-params.ts'
 import { answers } from './schemas.ts'
@@ -31,10 +32,14 @@ type FileRequest = FastifyRequest<{
   Querystring: Static<typeof FileQuery>
 }>
 
+/** Of a leaf each: copying so much into sockets takes a few milliseconds. */
+const WRITES_PER_ROUND = 8
+
 const YEAR = 'private, max-age=31536000, immutable'
 
 export function fileRoutes(app: FastifyInstance, strongroom: Strongroom): void {
   const { audit, config, readVerified: read } = strongroom
+  const nextTurn = createTurns(WRITES_PER_ROUND)
 
   const serve =
     (method: 'GET' | 'HEAD') =>
@@ -65,7 +70,7 @@ export function fileRoutes(app: FastifyInstance, strongroom: Strongroom): void {
       }
       const selection = select(request.headers.range, conditions, validators, size)
       const principal = principalOf(request)
-      const parts = { read, stallTimeoutMs: config.STALL_TIMEOUT_MS }
+      const parts = { read, stallTimeoutMs: config.STALL_TIMEOUT_MS, nextTurn }
       const bytes = await sendBlob(request, reply, blob, selection, context, parts)
       strongroom.metrics.sentBytes.inc(bytes)
       audit.download({ principal, address: request.ip, ...context, bytes })

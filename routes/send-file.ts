@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import { setImmediate } from 'node:timers/promises'
 import type { Blob } from '../db/ledger.ts'
 import { planByteranges } from '../src/http/multipart-ranges.ts'
 import { type ByteRange, formatContentRange } from '../src/http/range.ts'
+import type { NextTurn } from '../src/turns.ts'
 import type { ReadContext, ReadVerified } from '../src/vault/read-verified.ts'
 
 const BYTES = 'application/octet-stream'
@@ -58,7 +58,11 @@ export async function sendBlob(
   blob: Blob,
   selection: Selection,
   context: ReadContext,
-  parts: { readonly read: ReadVerified; readonly stallTimeoutMs: number },
+  parts: {
+    readonly read: ReadVerified
+    readonly stallTimeoutMs: number
+    readonly nextTurn: NextTurn
+  },
 ): Promise<number> {
   const { status, headers, pieces } = bodyOf(blob, selection, context, parts.read)
   const iterator = pieces()
@@ -72,8 +76,7 @@ export async function sendBlob(
     while (next.done !== true) {
       await write(raw, next.value)
       sent += next.value.length
-      // A socket that takes everything at once would otherwise keep the loop to itself.
-      await setImmediate()
+      await parts.nextTurn()
       next = await iterator.next()
     }
     raw.end()

@@ -1,5 +1,6 @@
 import { createHash, hash, type Hash } from 'node:crypto'
 import { readSync } from 'node:fs'
+import { platform, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { checkTiling } from '../safetensors/tiling.ts'
@@ -117,6 +118,10 @@ function perform(job: Job): Results[keyof Results] {
 function answer(message: FromWorker): void {
   parentPort?.postMessage(message)
 }
+
+// On Linux a thread's priority is its own. The event loop's thread does little and is waited for by everyone:
+// where cores are short, hashing steps back for it.
+if (parentPort !== null && platform() === 'linux') setPriority(0, 5)
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.kind === 'segment') {
