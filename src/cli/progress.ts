@@ -18,8 +18,10 @@ export function createBar({ isWatched }: Shell, doing: string, totalBytes: numbe
   if (!isWatched) return SILENT
   const bar = new cliProgress.SingleBar({
     stream: process.stderr,
-    // A cursor that is hidden stays so after Ctrl-C.
+    // Nothing that would have to be undone: its own way to do so takes the first Ctrl-C for itself.
+    gracefulExit: false,
     hideCursor: false,
+    linewrap: true,
     clearOnComplete: true,
     etaBuffer: 50,
     format: (_options, { progress, value, eta }) => {

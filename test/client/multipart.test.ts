@@ -10,7 +10,9 @@ const path = fc
     maxLength: 3,
   })
   .map((parts) => parts.join('/'))
+  // That parser knows no quoted pairs, which Strongroom's own does.
   .filter((candidate) => {
+    if (candidate.includes('"')) return false
     try {
       parseFilePath(candidate)
       return true
@@ -45,9 +47,9 @@ t.test(
         const body = await buffer(chunks)
         if (body.length !== sizeBytes) return false
         const response = new Response(body, { headers: { 'content-type': contentType } })
-      // eslint-disable-next-line @typescript-eslint/no-deprecated -- of our own few bytes
-      const form = await response.formData()
-      const field = form.get('metadata')
+        // eslint-disable-next-line @typescript-eslint/no-deprecated -- of our own few bytes
+        const form = await response.formData()
+        const field = form.get('metadata')
         const parts = form.getAll('file')
         if (field !== JSON.stringify(metadata) || parts.length !== given.length) return false
         for (const [i, { bytes }] of given.entries()) {
