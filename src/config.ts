@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 
 const KIB = 1024
@@ -86,9 +87,17 @@ function parseUrl(text: string): string {
 /** Addresses or CIDR blocks of proxies whose X-Forwarded-* are believed; `1` believes whoever connects. */
 function parseTrustProxy(text: string): boolean | string {
   if (text === '0' || text === '1') return text === '1'
-  if (!/^[\d.:/a-fA-F, ]+$/.test(text))
+  if (!text.split(',').every((block) => isAddressBlock(block.trim())))
     throw new Error('must be 0, 1 or a list of addresses or CIDR blocks')
   return text
+}
+
+function isAddressBlock(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/')
+  const version = isIP(address)
+  if (version === 0 || more.length > 0) return false
+  if (bits === undefined) return true
+  return /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
 const cores = availableParallelism()
@@ -243,7 +252,7 @@ export function readConfig(
       // Asking for safety and not getting it must not pass for a warning.
       if (env[variable] !== '0' && env[variable] !== '')
         problems.push('STRONGROOM_READ_ONLY is not supported by this version')
-    } else if (!(variable.slice('STRONGROOM_'.length) in SETTINGS)) {
+    } else if (!Object.hasOwn(SETTINGS, variable.slice('STRONGROOM_'.length))) {
       warnings.push(`${variable} is not a setting of this server; it is ignored`)
     }
   }

@@ -1,5 +1,5 @@
-import { mkdir, realpath, stat } from 'node:fs/promises'
-import { sep } from 'node:path'
+import { mkdir, open, realpath, stat } from 'node:fs/promises'
+import { dirname, resolve, sep } from 'node:path'
 
 /** The folders can't be used as they are; the message says what to do. */
 export class FoldersRefused extends Error {
@@ -31,7 +31,7 @@ export async function prepareFolders(
 }
 
 async function prepare(what: string, path: string): Promise<string> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  await make(resolve(path))
   const real = await realpath(path)
   const { mode, uid } = await stat(real)
   if ((mode & 0o022) !== 0) {
@@ -44,6 +44,20 @@ async function prepare(what: string, path: string): Promise<string> {
     )
   }
   return real
+}
+
+/** Makes a folder with those above it, durably: a folder lasts once the one that holds its name is synced. */
+async function make(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made)) {
+    const holder = await open(dirname(made))
+    try {
+      await holder.sync()
+    } finally {
+      await holder.close()
+    }
+  }
 }
 
 const isWithin = (inner: string, outer: string): boolean =>

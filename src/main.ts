@@ -1,11 +1,12 @@
 import { flushCompileCache } from 'node:module'
 import process from 'node:process'
 import { pino, type Logger } from 'pino'
-import { LedgerRefused } from '../db/ledger.ts'
+import { LedgerFull, LedgerRefused } from '../db/ledger.ts'
 import { type App, buildApp } from '../routes/app.ts'
 import { type Config, ConfigError } from './config.ts'
 import { FoldersRefused } from './folders.ts'
 import { openStrongroom, type Strongroom } from './strongroom.ts'
+import { VaultFull } from './vault/vault.ts'
 // The threads' own files, which do nothing here: once this thread has them in the compile cache, no other
 // has to strip their types.
 import '../db/writer.ts'
@@ -40,14 +41,17 @@ export async function serve(config: Config, warnings: readonly string[]): Promis
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
 
-  let strongroom: Strongroom
-  let app: App
+  let strongroom: Strongroom | undefined
+  let app: App | undefined
   try {
     strongroom = await openStrongroom(config, log, announcer(log), onFatal)
     app = await buildApp(strongroom, log)
     const url = await app.fastify.listen({ host: config.HOST, port: config.PORT })
     log.info({ url }, 'listening')
   } catch (error) {
+    // Threads that go on would keep the process from ending.
+    await app?.fastify.close()
+    await strongroom?.close()
     if (!isUsersToMend(error)) throw error
     process.stderr.write(`strongroom: ${error.message}\n`)
     return 2
@@ -89,10 +93,11 @@ function announcer(log: Logger): Parameters<typeof openStrongroom>[2] {
   }
 }
 
+/** What the system refuses at the start, be it a port, a folder or room on a disk, is in its operator's hands. */
 const isUsersToMend = (error: unknown): error is Error =>
   error instanceof ConfigError ||
   error instanceof FoldersRefused ||
   error instanceof LedgerRefused ||
-  (error instanceof Error &&
-    'code' in error &&
-    ['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES'].includes(String(error.code)))
+  error instanceof LedgerFull ||
+  error instanceof VaultFull ||
+  (error instanceof Error && 'syscall' in error)

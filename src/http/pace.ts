@@ -51,6 +51,9 @@ export async function* paced(
     }
   } finally {
     clearInterval(watch)
-    await iterator.return?.()
+    const returned = iterator.return?.()
+    // A body that is waited for returns only when something comes, and from this one nothing may come.
+    if (waitingSince === undefined) await returned
+    else returned?.catch(() => undefined)
   }
 }

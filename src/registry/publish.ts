@@ -123,10 +123,9 @@ export function createPublish(parts: {
         error,
       )
     } finally {
-      for (const { admitted: file } of admitted) {
-        file.release()
-        if (discard) await file.staged.discard()
-      }
+      for (const { admitted: file } of admitted) file.release()
+      // What can't be removed now has no row, and is swept at the next start.
+      if (discard) await Promise.allSettled(admitted.map((file) => file.admitted.staged.discard()))
     }
   }
 

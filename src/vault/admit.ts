@@ -125,7 +125,8 @@ export function createAdmission(parts: {
       digests.end()
       if (!kept) {
         releaseHeader()
-        await staged.discard()
+        // What can't be removed now is swept at the next start: the caller is told why its file was refused.
+        await Promise.allSettled([staged.discard()])
       }
     }
   }

@@ -22,6 +22,7 @@ import { type OpenBlob, type Staged, type Vault, VaultFull } from './vault.ts'
 //   quarantine/ID      damaged, kept for a person
 //   identity           the vault's own random name
 const ID = /^[0-9a-f]{32}$/
+const SHELF = /^[0-9a-f]{2}$/
 
 /**
  * A vault in a folder of the local file system. Folders are 0700.
@@ -82,6 +83,7 @@ export async function openLocalVault(root: string): Promise<Vault> {
     },
     list: async function* () {
       for (const shelf of await readdir(blobs)) {
+        if (!SHELF.test(shelf)) continue
         for (const id of await readdir(join(blobs, shelf))) if (ID.test(id)) yield id
       }
     },
@@ -151,11 +153,9 @@ async function openBlob(path: string): Promise<OpenBlob | undefined> {
     throw error
   }
   const stat = await file.stat()
-  if (!stat.isFile()) {
-    await file.close()
-    return undefined
-  }
-  return { fd: file.fd, sizeBytes: stat.size, close: () => file.close() }
+  if (stat.isFile()) return { fd: file.fd, sizeBytes: stat.size, close: () => file.close() }
+  await file.close()
+  return undefined
 }
 
 async function writeFully(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
