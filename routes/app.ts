@@ -13,19 +13,19 @@ import type { Strongroom } from '../src/strongroom.ts'
 import { auditRoutes } from './audit.ts'
 import { authenticateAll } from './authenticate.ts'
 import { checkpointRoutes } from './checkpoints.ts'
-import { answer, answerParseError, handleErrors, markOwed } from './error-handler.ts'
+import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
 import { healthRoutes } from './health.ts'
 import { documentRoutes } from './openapi.ts'
 import { publishRoutes } from './publish.ts'
 import { askForBody, markAwaitingContinue } from './refuse.ts'
 import { tokenRoutes } from './tokens.ts'
+import { buildValidator } from './validators.ts'
 
 /** Names are at most 512 bytes, and each byte may come percent-encoded. */
 const MAX_PARAM_LENGTH = 1536
 const HEADERS_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 5_000
-const JSON_BYTES = 1024 * 1024
 
 export interface App {
   readonly fastify: FastifyInstance
@@ -46,14 +46,14 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     genReqId: () => randomUUID(),
     trustProxy: config.TRUST_PROXY,
     bodyLimit: JSON_BYTES,
-    http: headerTimes(config.STALL_TIMEOUT_MS),
+    http: { requireHostHeader: false, ...headerTimes(config.STALL_TIMEOUT_MS) },
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    ajv: { customOptions: { allErrors: true, removeAdditional: false } },
+    schemaController: { compilersFactory: { buildValidator } },
     frameworkErrors: (error, request, reply) => {
       void answer(error, request, reply)
     },
@@ -145,14 +145,23 @@ function prepareServer(server: Server, fastify: FastifyInstance, maxConnections:
 }
 
 const UNMET_EXPECTATION = '/unmet-expectation'
-const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+const METHODS: readonly HTTPMethods[] = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+]
 
 function collectMethods(fastify: FastifyInstance): Map<string, Set<string>> {
   const byUrl = new Map<string, Set<string>>()
-  fastify.addHook('onRoute', ({ url, method, config }) => {
+  fastify.addHook('onRoute', (route) => {
+    const { url, method } = route
     // Plugins that serve static pages don't know of `access`.
-    if (url.startsWith('/docs') && config?.access === undefined)
-      Object.assign(config ?? {}, { access: 'open' })
+    if (url.startsWith('/docs')) route.config = { access: 'open', ...route.config }
     // The same place in the router, whatever the parameters are called.
     const place = url.replace(/:\w+/g, ':param')
     const methods = byUrl.get(place) ?? new Set()

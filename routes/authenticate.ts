@@ -4,6 +4,7 @@ import { authenticate, type Principal, requireRole } from '../src/access/princip
 import type { Action } from '../src/access/roles.ts'
 import type { Strangers } from '../src/access/strangers.ts'
 import { RegistryError } from '../src/errors.ts'
+import { notFound } from '../src/registry/resolve.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 
 declare module 'fastify' {
@@ -44,15 +45,17 @@ export async function authenticateAll(
 
   app.decorateRequest('principal', undefined)
   app.addHook('onRequest', async (request) => {
+    checkHost(request)
     if (request.is404) {
       strangers.count(request.ip)
-      return
+      // Here rather than in its handler, which would have taken the body in first.
+      throw notFound('route')
     }
     const { access } = request.routeOptions.config
     if (access === 'open') return
     if (access === undefined)
       throw new Error(`${request.routeOptions.url ?? ''} doesn't say who may call it`)
-    checkSingle(request)
+    checkSingle(request, 'authorization')
     const found = await authenticate(ledger, request.headers.authorization)
     if (found.kind === 'known') {
       request.principal = found.principal
@@ -80,12 +83,22 @@ const unauthenticated = (challenge: 'none_sent' | 'invalid_token'): RegistryErro
     { challenge },
   )
 
-/** Node keeps the first of two Authorization headers in silence; which one a proxy kept is anyone's guess. */
-function checkSingle({ raw }: FastifyRequest): void {
+/** Node keeps the first of two such headers in silence; which one a proxy kept is anyone's guess. */
+function checkSingle({ raw }: FastifyRequest, header: 'authorization' | 'host'): void {
   const names = raw.rawHeaders.filter((_, i) => i % 2 === 0)
-  if (names.filter((name) => name.toLowerCase() === 'authorization').length > 1) {
-    throw new RegistryError('INVALID_REQUEST', 'There is more than one Authorization header.', {
-      errors: [{ field: 'headers.authorization', detail: 'must be sent once' }],
-    })
-  }
+  if (names.filter((name) => name.toLowerCase() === header).length > 1)
+    throw invalidHeader(header, 'must be sent once')
 }
+
+/** RFC 9112 §3.2. Node would answer a missing one by itself, with nothing but a status. */
+function checkHost(request: FastifyRequest): void {
+  const { headers, httpVersion } = request.raw
+  if (headers.host === undefined && httpVersion === '1.1')
+    throw invalidHeader('host', 'must be sent')
+  checkSingle(request, 'host')
+}
+
+const invalidHeader = (header: string, detail: string): RegistryError =>
+  new RegistryError('INVALID_REQUEST', 'A header of the request is not valid.', {
+    errors: [{ field: `headers.${header}`, detail }],
+  })

@@ -1,19 +1,31 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { type ErrorCode, RegistryError } from '../src/errors.ts'
+import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
 import { notFound } from '../src/registry/resolve.ts'
 import { problemOf } from './problem.ts'
 import { refuse } from './refuse.ts'
 
-/** What Fastify itself says no to, in our words. */
-const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: 'TOO_LARGE',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
-  FST_ERR_BAD_URL: 'INVALID_REQUEST',
-  FST_ERR_MAX_PARAM_LENGTH: 'URI_TOO_LONG',
-  FST_INVALID_MULTIPART_CONTENT_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+/** The largest JSON body that is taken in. */
+export const JSON_BYTES = 1024 * 1024
+
+const UNSUPPORTED: Refusal = ['UNSUPPORTED_MEDIA_TYPE', 'This content type is not understood here.']
+
+type Refusal = readonly [ErrorCode, sentence: string, Facts?]
+
+/** What Fastify itself says no to, in our words: its own repeat the caller's URL. */
+const FASTIFY_REFUSALS: Readonly<Record<string, Refusal>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: ['TOO_LARGE', 'The body is too large.', { limit: JSON_BYTES }],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: UNSUPPORTED,
+  FST_ERR_BAD_URL: [
+    'INVALID_REQUEST',
+    'The URL is not valid.',
+    { errors: [{ field: 'url', detail: 'is not well percent-encoded' }] },
+  ],
+  FST_ERR_MAX_PARAM_LENGTH: ['URI_TOO_LONG', 'A part of the URL is too long.'],
+  FST_INVALID_MULTIPART_CONTENT_TYPE: UNSUPPORTED,
 }
 
 /** Every way to fail becomes a RegistryError here, and nowhere else. */
@@ -22,14 +34,14 @@ export function asRegistryError(error: unknown): RegistryError {
   if (!isFastifyError(error)) return internal(error)
   if (error.validation !== undefined) {
     const where = error.validationContext ?? 'request'
-    const errors = error.validation.map(({ instancePath, message, params }) => ({
-      field: fieldOf(where, instancePath, params),
-      detail: message ?? 'is not valid',
-    }))
-    return new RegistryError('INVALID_REQUEST', `The ${where} is not valid.`, { errors }, error)
+    const facts = { errors: fieldErrors(where, error.validation) }
+    return new RegistryError('INVALID_REQUEST', `The ${where} is not valid.`, facts, error)
   }
-  const code = FASTIFY_CODES[error.code]
-  if (code !== undefined) return new RegistryError(code, error.message, {}, error)
+  const refusal = FASTIFY_REFUSALS[error.code]
+  if (refusal !== undefined) {
+    const [code, sentence, facts] = refusal
+    return new RegistryError(code, sentence, facts, error)
+  }
   const status = error.statusCode ?? 500
   return status >= 400 && status < 500 ? invalidBody(error) : internal(error)
 }
@@ -39,6 +51,9 @@ export function handleErrors(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => answer(error, request, reply))
   app.setNotFoundHandler((request, reply) => answer(notFound('route'), request, reply))
 }
+
+/** A route may have named the file before it failed; the problem is another representation (RFC 9530 §3). */
+const OF_THE_FILE = ['etag', 'last-modified', 'repr-digest', 'content-disposition'] as const
 
 export function answer(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asRegistryError(error)
@@ -51,6 +66,7 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
   }
   if (known.code === 'INTERNAL') request.log.error({ err: known.cause }, 'unexpected error')
   reply.header('x-request-id', request.id)
+  for (const name of OF_THE_FILE) reply.removeHeader(name)
   return refuse(request, reply, problemOf(known, request.id))
 }
 
@@ -81,7 +97,8 @@ export function answerParseError(error: Error & { code?: string }, socket: Socke
         ? 'REQUEST_TIMEOUT'
         : 'INVALID_REQUEST'
   const requestId = randomUUID()
-  const problem = problemOf(new RegistryError(code, PARSE_SENTENCES[code] ?? ''), requestId)
+  const facts = code === 'INVALID_REQUEST' ? { errors: [UNREADABLE] } : {}
+  const problem = problemOf(new RegistryError(code, PARSE_SENTENCES[code] ?? '', facts), requestId)
   const head = [
     `HTTP/1.1 ${problem.status} ${problem.title}`,
     ...Object.entries(problem.headers).map(([name, value]) => `${name}: ${value}`),
@@ -92,6 +109,7 @@ export function answerParseError(error: Error & { code?: string }, socket: Socke
   socket.end(`${head.join('\r\n')}\r\n\r\n${problem.body}`)
 }
 
+const UNREADABLE = { field: 'request', detail: 'is not valid HTTP' }
 const PARSE_SENTENCES: Partial<Record<ErrorCode, string>> = {
   REQUEST_HEADER_FIELDS_TOO_LARGE: 'The request’s headers are too large.',
   REQUEST_TIMEOUT: 'The request’s headers arrive too slowly.',
@@ -100,6 +118,22 @@ const PARSE_SENTENCES: Partial<Record<ErrorCode, string>> = {
 
 const isFastifyError = (error: unknown): error is FastifyError =>
   error instanceof Error && 'code' in error && typeof error.code === 'string'
+
+const MAX_FIELD_ERRORS = 100
+
+/** One a field, which may be wrong in each of the ways that it could have been right. */
+function fieldErrors(
+  where: string,
+  errors: readonly FastifySchemaValidationError[],
+): readonly { readonly field: string; readonly detail: string }[] {
+  const details = new Map<string, Set<string>>()
+  for (const { keyword, instancePath, message = 'is not valid', params } of errors) {
+    if (keyword === 'anyOf' || details.size === MAX_FIELD_ERRORS) continue
+    const field = fieldOf(where, instancePath, params)
+    details.set(field, (details.get(field) ?? new Set()).add(message))
+  }
+  return [...details].map(([field, ways]) => ({ field, detail: [...ways].join(' or ') }))
+}
 
 /** `query.limit`, `body.role`: the place as the caller wrote it. */
 function fieldOf(where: string, instancePath: string, params: Record<string, unknown>): string {

@@ -18,6 +18,7 @@ export function healthRoutes(
   app.get(
     '/livez',
     {
+      exposeHeadRoute: true,
       config: open,
       schema: {
         operationId: 'livez',
@@ -32,6 +33,7 @@ export function healthRoutes(
   app.get(
     '/readyz',
     {
+      exposeHeadRoute: true,
       config: open,
       schema: {
         operationId: 'readyz',
@@ -51,6 +53,7 @@ export function healthRoutes(
   app.get(
     '/health',
     {
+      exposeHeadRoute: true,
       config: open,
       schema: {
         operationId: 'health',

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifySchema } from 'fastify'
 import packageJson from '../package.json' with { type: 'json' }
 
 /** The OpenAPI document is made from the schemas that requests are checked by. Register before any route. */
@@ -32,16 +32,80 @@ export async function documentRoutes(
     },
     transform: ({ schema, url, route }) => {
       const access = route.config?.access
-      const security = access === 'open' || access === undefined ? [] : [{ token: [] }]
-      return { schema: { ...schema, security }, url }
+      const isOpen = access === 'open' || access === undefined
+      const inputs = documentInputs(schema)
+      return {
+        schema: isOpen ? { ...inputs, security: [] } : documentAccess(inputs),
+        url: documentedUrl(url),
+      }
     },
   })
-  app.get('/openapi.json', { config: { access: 'open' }, schema: { hide: true } }, () =>
-    app.swagger(),
+  app.get(
+    '/openapi.json',
+    {
+      config: { access: 'open' },
+      schema: { operationId: 'openapi', tags: ['operating'], summary: 'This document' },
+    },
+    () => app.swagger(),
   )
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
+    // Nothing is asked of other hosts, and a registry without TLS has no https to be upgraded to.
+    transformStaticCSP: (policy) =>
+      policy.replace(/ validator\.swagger\.io| upgrade-insecure-requests;| https:/g, ''),
     uiConfig: { deepLinking: true },
   })
+}
+
+/** One place has one spelling in the document: a version is a ref, and the router's `*` is the path of a file. */
+const documentedUrl = (url: string): string =>
+  url.replace(/:version$/, ':ref').replace(/\*$/, ':path')
+
+interface Input {
+  readonly properties?: Readonly<Record<string, { readonly default?: unknown }>>
+  readonly required?: readonly string[]
+}
+
+function documentInputs(schema: FastifySchema): FastifySchema {
+  const { params, querystring, body } = schema as Record<string, Input | undefined>
+  return {
+    ...schema,
+    ...(params === undefined ? {} : { params: renamed(params) }),
+    ...(querystring === undefined ? {} : { querystring: withoutDefaulted(querystring) }),
+    ...(body === undefined ? {} : { body: withoutDefaulted(body) }),
+  }
+}
+
+function renamed({ properties = {} }: Input): object {
+  const { version, '*': path, ...others } = properties
+  return {
+    type: 'object',
+    properties: { ...others, ...(version && { ref: version }), ...(path && { path }) },
+  }
+}
+
+/** What has a default isn't asked of the caller, though the handler can count on it. */
+function withoutDefaulted(input: Input): object {
+  const { properties = {}, required } = input
+  if (required === undefined) return input
+  return {
+    ...input,
+    required: required.filter((name) => properties[name]?.default === undefined),
+  }
+}
+
+/** How every route that asks for a token may refuse before it looks at anything else. */
+function documentAccess(schema: FastifySchema): FastifySchema {
+  const response = schema.response as Readonly<Record<number, object | undefined>>
+  const refused = (description: string): object => ({ ...response[401], description })
+  return {
+    ...schema,
+    security: [{ token: [] }],
+    response: {
+      400: refused('Refused: Bad Request'),
+      429: refused('Refused: Too Many Requests'),
+      ...response,
+    },
+  }
 }

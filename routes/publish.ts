@@ -50,6 +50,16 @@ const NamedFiles = Type.Object(
   { additionalProperties: false },
 )
 
+/** For the document: a form has no body to check by the time schemas are looked at. */
+const Form = {
+  type: ['object', 'null'],
+  properties: {
+    metadata: { type: 'string', description: 'A JSON object of strings' },
+    sha256: { type: 'string', description: 'A JSON object, path → hex' },
+  },
+  additionalProperties: { description: 'A file; its filename is its path, folders included' },
+}
+
 interface Target {
   readonly principal: Principal
   readonly address: string
@@ -69,10 +79,12 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
 
   /** All that can be known before the body: names, rights, size and room. */
   async function checkBeforeBody(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { principal, checkpoint } = targetOf(request)
-    requireScope(principal, checkpoint, 'write')
-    if (!rolesThatPublish(checkpoint.owner).includes(principal.role)) {
-      throw forbidden('Only an admin publishes below this owner.')
+    const target = targetOf(request)
+    try {
+      requireMayPublish(target)
+    } catch (error) {
+      audit.note(refusalNote(target, asRegistryError(error)))
+      throw error
     }
     if (request.method === 'PUT') fileOf(request)
     const announced = announcedBytes(request)
@@ -183,6 +195,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
               description: 'Any key that begins `meta.` adds metadata',
             },
           ),
+          body: { content: { 'application/octet-stream': { schema: {} } } },
           response,
         },
       },
@@ -229,7 +242,12 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
             '`multipart/form-data`: each file part’s filename is its path; optional fields `metadata` and `sha256` (JSON objects). Or `application/json`: files that the registry already holds and the caller may read, by their SHA-256.',
           consumes: ['multipart/form-data', 'application/json'],
           params: VersionParams,
-          body: { content: { 'application/json': { schema: NamedFiles } } },
+          body: {
+            content: {
+              'multipart/form-data': { schema: Form },
+              'application/json': { schema: NamedFiles },
+            },
+          },
           response,
         },
       },
@@ -245,6 +263,13 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
       },
     )
   })
+}
+
+function requireMayPublish({ principal, checkpoint }: Target): void {
+  requireScope(principal, checkpoint, 'write')
+  if (!rolesThatPublish(checkpoint.owner).includes(principal.role)) {
+    throw forbidden('Only an admin publishes below this owner.')
+  }
 }
 
 /** What a PUT says of its file, all of it known before the body. */

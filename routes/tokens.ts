@@ -5,6 +5,7 @@ import { Type } from 'typebox'
 import type { Token as TokenRow } from '../db/ledger.ts'
 import { forbidden } from '../src/access/principal.ts'
 import { newTokenSecret, tokenDigest } from '../src/access/tokens.ts'
+import { namesRealDay } from '../src/calendar.ts'
 import { RegistryError } from '../src/errors.ts'
 import { parseScope, scopeWithin } from '../src/registry/names.ts'
 import { notFound } from '../src/registry/resolve.ts'
@@ -154,7 +155,8 @@ export function tokenRoutes(plain: FastifyInstance, { ledger }: Strongroom): voi
 function parseExpiry(text: string | null | undefined): string | undefined {
   if (text === undefined || text === null) return undefined
   const time = RFC_3339.test(text) ? Date.parse(text.replace(' ', 'T').toUpperCase()) : NaN
-  if (Number.isNaN(time)) throw invalid('body.expires_at', 'must be an RFC 3339 time')
+  if (Number.isNaN(time) || !namesRealDay(text))
+    throw invalid('body.expires_at', 'must be an RFC 3339 time')
   if (time <= Date.now()) throw invalid('body.expires_at', 'must lie ahead')
   return new Date(time).toISOString()
 }

@@ -1,3 +1,4 @@
+import { namesRealDay } from '../calendar.ts'
 import { RegistryError } from '../errors.ts'
 
 export type Metadata = Readonly<Record<string, string>>
@@ -71,7 +72,7 @@ function troubleWithDate(text: string, now: Date): string | undefined {
   const zone = match?.[1]
   const timed = text.length > 10
   const time = match === null ? NaN : Date.parse(normalised(text, timed && zone === undefined))
-  if (Number.isNaN(time)) return 'is not a date'
+  if (Number.isNaN(time) || !namesRealDay(text)) return 'is not a date'
   const slack = zone === undefined ? ZONE_SLACK_MS : CLOCK_SLACK_MS
   return time > now.getTime() + slack ? 'lies ahead' : undefined
 }
