@@ -61,7 +61,9 @@ async function* readable<T>(
       try {
         next = await iterator.next()
       } catch (error) {
-        if (request.raw.destroyed || isFastifyError(error)) throw error
+        const { destroyed, complete } = request.raw
+        // A request that came to its end is destroyed too.
+        if ((destroyed && !complete) || isFastifyError(error)) throw error
         throw invalid('body', 'is not a well-formed multipart/form-data body')
       }
       if (next.done === true) return
