@@ -33,7 +33,7 @@ export function principalOf(request: FastifyRequest): Principal {
  */
 export async function authenticateAll(
   app: FastifyInstance,
-  { ledger, config, metrics }: Strongroom,
+  { ledger, config, metrics, audit }: Strongroom,
   strangers: Strangers,
 ): Promise<void> {
   await app.register(rateLimit, { global: false, cache: ADDRESSES_KEPT })
@@ -59,7 +59,7 @@ export async function authenticateAll(
     const found = await authenticate(ledger, request.headers.authorization)
     if (found.kind === 'known') {
       request.principal = found.principal
-      if (access !== 'any_token') requireRole(found.principal, access)
+      if (access !== 'any_token') checkRole(request, found.principal, access)
       return
     }
     strangers.count(request.ip)
@@ -74,6 +74,23 @@ export async function authenticateAll(
     }
     throw unauthenticated('invalid_token')
   })
+
+  function checkRole(request: FastifyRequest, principal: Principal, access: Action): void {
+    try {
+      requireRole(principal, access)
+    } catch (error) {
+      const { method, routeOptions, ip: address } = request
+      audit.refused({
+        action: 'refuse',
+        actorId: principal.tokenId,
+        actorName: principal.name,
+        address,
+        outcome: 'FORBIDDEN',
+        details: { method, route: routeOptions.url },
+      })
+      throw error
+    }
+  }
 }
 
 const unauthenticated = (challenge: 'none_sent' | 'invalid_token'): RegistryError =>

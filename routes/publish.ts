@@ -81,11 +81,19 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
   async function checkBeforeBody(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const target = targetOf(request)
     try {
-      requireMayPublish(target)
+      await requireAdmissible(request, reply, target)
     } catch (error) {
-      audit.note(refusalNote(target, asRegistryError(error)))
+      noteRefusal(target, asRegistryError(error))
       throw error
     }
+  }
+
+  async function requireAdmissible(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    target: Target,
+  ): Promise<void> {
+    requireMayPublish(target)
     if (request.method === 'PUT') fileOf(request)
     const announced = announcedBytes(request)
     if (
@@ -109,6 +117,13 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
     reply.raw.once('close', leave)
   }
 
+  function noteRefusal(target: Target, error: RegistryError): void {
+    const { reason } = error.facts
+    metrics.publishes.inc({ outcome: 'refused' })
+    metrics.refusals.inc({ code: error.code, reason: typeof reason === 'string' ? reason : '' })
+    audit.refused(refusalNote(target, error))
+  }
+
   async function publish(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -127,12 +142,8 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
       }
       return describeVersion(resolved)
     } catch (error) {
-      const known = asRegistryError(error)
-      metrics.publishes.inc({ outcome: 'refused' })
-      const { reason } = known.facts
-      metrics.refusals.inc({ code: known.code, reason: typeof reason === 'string' ? reason : '' })
-      if (!request.raw.destroyed || request.raw.complete)
-        audit.note(refusalNote(publication, known))
+      const hungUp = request.raw.destroyed && !request.raw.complete
+      if (!hungUp) noteRefusal(publication, asRegistryError(error))
       throw error
     }
   }

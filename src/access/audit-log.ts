@@ -14,8 +14,10 @@ export interface Download {
 
 /** The part of the audit log that isn't written inside the transaction of a change. */
 export interface AuditLog {
-  /** Soon to be written: what was refused, verified, found broken. */
+  /** Soon to be written, by itself. */
   note: (note: AuditNote) => void
+  /** Counted: one entry a minute for the same refusal to the same token. */
+  refused: (note: AuditNote) => void
   /** Counted: one entry a token, file and minute. */
   download: (download: Download) => void
   /** Writes all that is known so far, so that whoever reads the log next sees it. */
@@ -25,15 +27,17 @@ export interface AuditLog {
 }
 
 interface Folded {
-  readonly first: Download
+  readonly note: AuditNote
   readonly minute: number
+  readonly since: string
   count: number
-  bytes: number
+  /** Absent where no bytes are counted. */
+  bytes: number | undefined
 }
 
 const MINUTE_MS = 60_000
 const WRITE_EVERY_MS = 1_000
-/** Notes or counts beyond this are written at once rather than kept. */
+/** More than this is written at once rather than kept; what a failing ledger won't take is kept up to ten times this. */
 const MAX_PENDING = 5_000
 
 export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => void): AuditLog {
@@ -41,60 +45,81 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
   let folded = new Map<string, Folded>()
   let writing: Promise<unknown> = Promise.resolve()
 
-  function write(batch: readonly AuditNote[]): void {
-    if (batch.length === 0) return
-    writing = writing.then(() => ledger.appendAudit(batch)).catch(onFailure)
-  }
-
-  function writeNotes(): void {
+  async function append(): Promise<void> {
     const batch = notes
     notes = []
-    write(batch)
+    if (batch.length === 0) return
+    try {
+      await ledger.appendAudit(batch)
+    } catch (error) {
+      onFailure(error)
+      // Nothing of it was written: it goes first when the ledger can write again.
+      notes = [...batch, ...notes].slice(0, MAX_PENDING * 10)
+    }
   }
 
-  /** Counts of minutes that are over, or of all. */
-  function writeCounts(isDue: (minute: number) => boolean): void {
+  function write(): void {
+    writing = writing.then(append)
+  }
+
+  /** Counts of minutes that are over, or of all, become notes. */
+  function closeCounts(isDue: (minute: number) => boolean): void {
     const open = new Map<string, Folded>()
-    const due: AuditNote[] = []
     for (const [key, fold] of folded) {
-      if (isDue(fold.minute)) due.push(noteOf(fold))
+      if (isDue(fold.minute)) notes.push(noteOf(fold))
       else open.set(key, fold)
     }
     folded = open
-    write(due)
+  }
+
+  function count(key: readonly unknown[], note: AuditNote, bytes?: number): void {
+    const minute = currentMinute()
+    const name = JSON.stringify([minute, ...key])
+    let fold = folded.get(name)
+    if (fold === undefined) {
+      fold = { note, minute, since: new Date().toISOString(), count: 0, bytes: undefined }
+      folded.set(name, fold)
+    }
+    fold.count += 1
+    if (bytes !== undefined) fold.bytes = (fold.bytes ?? 0) + bytes
+    if (folded.size < MAX_PENDING) return
+    closeCounts(() => true)
+    write()
   }
 
   const timer = setInterval(() => {
     const now = currentMinute()
-    writeNotes()
-    writeCounts((minute) => minute < now)
+    closeCounts((minute) => minute < now)
+    write()
   }, WRITE_EVERY_MS)
   timer.unref()
 
   async function flush(): Promise<void> {
-    writeNotes()
-    writeCounts(() => true)
+    closeCounts(() => true)
+    write()
     await writing
   }
 
   return {
     note: (note) => {
       notes.push(note)
-      if (notes.length >= MAX_PENDING) writeNotes()
+      if (notes.length >= MAX_PENDING) write()
     },
-    download: (download) => {
-      const minute = currentMinute()
-      const key = JSON.stringify([
-        minute,
-        download.principal.tokenId,
-        download.revision,
-        download.path,
-      ])
-      const fold = folded.get(key) ?? { first: download, minute, count: 0, bytes: 0 }
-      fold.count += 1
-      fold.bytes += download.bytes
-      folded.set(key, fold)
-      if (folded.size >= MAX_PENDING) writeCounts(() => true)
+    refused: (note) => {
+      count(['refuse', note], note)
+    },
+    download: ({ principal, address, subject, revision, path, bytes }) => {
+      const note: AuditNote = {
+        action: 'download',
+        actorId: principal.tokenId,
+        actorName: principal.name,
+        address,
+        subject,
+        revision,
+        outcome: 'ok',
+        details: { path },
+      }
+      count(['download', principal.tokenId, revision, path], note, bytes)
     },
     flush,
     close: async () => {
@@ -107,16 +132,7 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
 // The monotonic clock decides what a minute is: a jump of the wall clock must not keep counts back.
 const currentMinute = (): number => Math.floor(performance.now() / MINUTE_MS)
 
-function noteOf({ first, count, bytes }: Folded): AuditNote {
-  const { principal, address, subject, revision, path } = first
-  return {
-    action: 'download',
-    actorId: principal.tokenId,
-    actorName: principal.name,
-    address,
-    subject,
-    revision,
-    outcome: 'ok',
-    details: { path, count, bytes },
-  }
-}
+const noteOf = ({ note, since, count, bytes }: Folded): AuditNote => ({
+  ...note,
+  details: { ...note.details, count, ...(bytes === undefined ? {} : { bytes }), since },
+})
