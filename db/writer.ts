@@ -4,7 +4,9 @@
 import { dirname } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { openTransactions, type WriterOptions } from './transactions.ts'
-import { errorData, OPENING, perform, type Call, type Reply } from './wire.ts'
+import { errorData, OPENING, perform, transferable, type Call, type Reply } from './wire.ts'
+
+const isPublish = (call: Call): call is Call<'publish'> => call.method === 'publish'
 
 function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
   const reply = (id: number, result: () => unknown): void => {
@@ -20,6 +22,8 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     const transactions = openTransactions(options)
     port.on('message', (call: Call) => {
       reply(call.id, () => perform(transactions, call))
+      // Columns of half a million tensors would otherwise stay until this thread's next collection.
+      if (isPublish(call)) for (const buffer of transferable(call.args[0])) buffer.transfer(0)
       if (call.method === 'close') port.close()
     })
   })
