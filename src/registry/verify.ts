@@ -1,5 +1,6 @@
 import { type Blob, LEAVES_PER_PAGE, type Ledger, type VersionFile } from '../../db/ledger.ts'
 import type { HashPool, Session } from '../hashing/pool.ts'
+import { SLOT_BYTES } from '../hashing/slots.ts'
 import type { OpenBlobs } from '../vault/open-blobs.ts'
 import type { OnCorrupt, ReadContext } from '../vault/read-verified.ts'
 import type { ResolvedVersion } from './resolve.ts'
@@ -31,7 +32,7 @@ export function createVerifyVersion(parts: {
 
   /** The first chunk that doesn't hold; undefined when all of the blob does. */
   async function firstBadChunk(blob: Blob, session: Session): Promise<number | undefined> {
-    if (blob.state !== 'sealed') return 0
+    if (blob.state !== 'sealed' || blob.chunkSize > SLOT_BYTES) return 0
     const file = await blobs.open(blob.vaultId)
     if (file === undefined) return 0
     try {

@@ -22,6 +22,9 @@ import { type OpenBlob, type Staged, type Vault, VaultFull } from './vault.ts'
 //   quarantine/ID      damaged, kept for a person
 //   identity           the vault's own random name
 const ID = /^[0-9a-f]{32}$/
+
+/** Nothing, or nothing that a vault wrote, has that name: a link, or a file where a shelf was. */
+const NOT_THERE = ['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO']
 const SHELF = /^[0-9a-f]{2}$/
 
 /**
@@ -95,7 +98,7 @@ export async function openLocalVault(root: string): Promise<Vault> {
       try {
         await rename(pathOf(id), join(quarantined, id))
       } catch (error) {
-        if (codeOf(error) !== 'ENOENT') throw error
+        if (!NOT_THERE.includes(codeOf(error))) throw error
       }
     },
     sweepStaging: async () => {
@@ -149,7 +152,7 @@ async function openBlob(path: string): Promise<OpenBlob | undefined> {
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    if (['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO'].includes(codeOf(error))) return undefined
+    if (NOT_THERE.includes(codeOf(error))) return undefined
     throw error
   }
   const stat = await file.stat()

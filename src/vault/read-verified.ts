@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { type Blob, LEAVES_PER_PAGE, type Ledger } from '../../db/ledger.ts'
 import { RegistryError } from '../errors.ts'
+import { SLOT_BYTES } from '../hashing/slots.ts'
 import { LeafMismatch, type LeafSource, type VerifiedLeaves } from '../hashing/verified-leaves.ts'
 import type { ByteRange } from '../http/range.ts'
 import type { OpenBlobs, SharedBlob } from './open-blobs.ts'
@@ -121,6 +122,7 @@ export function createVerifiedReader(parts: {
 
   async function openOrFail(blob: Blob): Promise<SharedBlob> {
     if (blob.state !== 'sealed') throw new LeafMismatch('the blob is quarantined')
+    if (blob.chunkSize > SLOT_BYTES) throw new LeafMismatch('no leaf was ever so long')
     const file = await blobs.open(blob.vaultId)
     if (file === undefined) throw new LeafMismatch('the vault has no such blob')
     if (file.sizeBytes === blob.size) return file
