@@ -42,6 +42,6 @@ t.test('a file in a folder’s place is an error of the system', async (t) => {
   writeFileSync(join(root, 'file'), '')
   await t.rejects(prepareFolders(join(root, 'file'), join(root, 'ledger')), { code: 'EEXIST' })
   await t.rejects(prepareFolders(join(root, 'file/vault'), join(root, 'ledger')), {
-    syscall: 'mkdir',
+    code: 'ENOTDIR',
   })
 })

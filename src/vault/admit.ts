@@ -1,8 +1,10 @@
 import { RegistryError } from '../errors.ts'
 import { createGate } from '../gate.ts'
 import { createFileDigests, type Digests } from '../hashing/file-digests.ts'
+import type { CheckTilingResult } from '../hashing/jobs.ts'
 import type { HashPool } from '../hashing/pool.ts'
 import { SLOT_BYTES, type Slot, type Slots } from '../hashing/slots.ts'
+import type { HeaderColumns } from '../safetensors/columns.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator, type SafetensorsHeader, type Validator } from '../safetensors/stream.ts'
 import type { Staged, Vault } from './vault.ts'
@@ -16,7 +18,7 @@ export interface Admitted {
   readonly header: SafetensorsHeader | undefined
   /** The text of an index, to be judged against its version; absent for safetensors. */
   readonly indexText: Uint8Array | undefined
-  /** Lets go of the memory that its header was given. Call it once the file is published or discarded. */
+  /** Lets go of the memory that its header or text was given. Call it once the file is published or discarded. */
   readonly release: () => void
 }
 
@@ -42,6 +44,7 @@ export type Admit = (
 const SLOTS_PER_UPLOAD = 8
 const FLUSH_EVERY_BYTES = 64 * 1024 * 1024
 const LARGE_HEADER_BYTES = 1024 * 1024
+const LEAST_TEXT_BYTES = 64 * 1024
 /** An out-of-order header with more tensors than this is sorted off the main thread. */
 const SORT_HERE_TENSORS = 20_000
 
@@ -74,24 +77,28 @@ export function createAdmission(parts: {
     const staged = await vault.stage()
     const digests = createFileDigests(pool)
     const writer = createSlotWriter(staged, digests, slots, uploadSlots.enter)
-    const indexChunks: Uint8Array[] = []
-    let releaseHeader = (): void => undefined
+    const indexText = createText(holdMemory)
+    const heldMemory: (() => void)[] = []
     let kept = false
     let received = 0
 
-    /**
-     * A large header's memory is asked for before the header is taken in, and never waited for: a publish of
-     * several such files would wait for itself.
-     */
+    /** Memory is never waited for: a publish of several large files would wait for itself. */
+    function holdMemory(bytes: number): void {
+      const leave = headerMemory.tryEnter(bytes)
+      if (leave === undefined) throw headersBusy()
+      heldMemory.push(leave)
+    }
+    const releaseMemory = (): void => {
+      for (const leave of heldMemory) leave()
+    }
+
     async function judge(chunk: Uint8Array, judging: Validator): Promise<void> {
       const known = judging.headerBytes
       const before = judging.header
       judging.write(chunk)
-      if (known === undefined && (judging.headerBytes ?? 0) > LARGE_HEADER_BYTES) {
-        const leave = headerMemory.tryEnter(judging.headerBytes)
-        if (leave === undefined) throw headersBusy()
-        releaseHeader = leave
-      }
+      const bytes = judging.headerBytes ?? 0
+      // Before the rest of it is taken in.
+      if (known === undefined && bytes > LARGE_HEADER_BYTES) holdMemory(bytes)
       const header = judging.header
       if (before !== undefined || header === undefined) return
       if (!header.tiled) await checkTilingElsewhere(pool, header)
@@ -102,8 +109,8 @@ export function createAdmission(parts: {
       for await (const chunk of body) {
         received += chunk.length
         if (received > limit) throw tooLarge(limit)
-        if (validator === undefined) indexChunks.push(chunk)
-        else await judge(chunk, validator)
+        if (validator !== undefined) await judge(chunk, validator)
+        else indexText.add(chunk)
         await writer.write(chunk)
       }
       const header = validator?.end()
@@ -115,8 +122,8 @@ export function createAdmission(parts: {
         sizeBytes: received,
         digests: done,
         header,
-        indexText: validator === undefined ? Buffer.concat(indexChunks) : undefined,
-        release: releaseHeader,
+        indexText: validator === undefined ? indexText.all() : undefined,
+        release: releaseMemory,
       }
     } catch (error) {
       throw error instanceof SafetensorsError ? asRefusal(error, path) : error
@@ -124,11 +131,34 @@ export function createAdmission(parts: {
       await writer.settle()
       digests.end()
       if (!kept) {
-        releaseHeader()
+        releaseMemory()
         // What can't be removed now is swept at the next start: the caller is told why its file was refused.
         await Promise.allSettled([staged.discard()])
       }
     }
+  }
+}
+
+/** Gathers a text of unknown length; chunks of a byte cost a byte. `hold` is asked for the memory before it is made. */
+function createText(hold: (bytes: number) => void): {
+  add: (chunk: Uint8Array) => void
+  all: () => Uint8Array
+} {
+  let bytes = new Uint8Array(0)
+  let length = 0
+  return {
+    add: (chunk) => {
+      if (length + chunk.length > bytes.length) {
+        const room = Math.max(LEAST_TEXT_BYTES, 2 * bytes.length, length + chunk.length)
+        hold(room - bytes.length)
+        const larger = new Uint8Array(room)
+        larger.set(bytes)
+        bytes = larger
+      }
+      bytes.set(chunk, length)
+      length += chunk.length
+    },
+    all: () => bytes.subarray(0, length),
   }
 }
 
@@ -234,8 +264,13 @@ function createSlotWriter(
 
 async function checkTilingElsewhere(pool: HashPool, header: SafetensorsHeader): Promise<void> {
   const { columns, dataBegin } = header
-  const verdict = await pool.run('upload', { kind: 'check_tiling', columns, dataBegin })
-  if (typeof verdict === 'number') return
+  const check = (what: HeaderColumns): Promise<CheckTilingResult> =>
+    pool.run('upload', { kind: 'check_tiling', columns: what, dataBegin })
+  // Names are most of a header and copying them takes its time: they follow only when one must be told.
+  const nameless = { ...columns, names: new Uint8Array(0), nameEnds: new Uint32Array(0) }
+  if (typeof (await check(nameless)) === 'number') return
+  const verdict = await check(columns)
+  if (typeof verdict === 'number') throw new Error('a header was judged in two ways')
   const { reason, message, offset, tensor } = verdict
   throw new SafetensorsError(reason, message, { offset, tensor })
 }
@@ -244,7 +279,7 @@ const tooLarge = (limit: number): RegistryError =>
   new RegistryError('TOO_LARGE', `The file is larger than ${limit} bytes.`, { limit })
 
 const headersBusy = (): RegistryError =>
-  new RegistryError('TOO_MANY_REQUESTS', 'Other uploads with large headers are being judged.', {
+  new RegistryError('TOO_MANY_REQUESTS', 'Large headers and indexes are being judged; try later.', {
     retry_after: 10,
   })
 
