@@ -2,17 +2,16 @@
 // Starts a server of its own, publishes a sparse file, then downloads it whole while slow readers hang on to
 // it, and prints the server's peak memory and the delay of its event loop. Linux only: it reads /proc.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { request } from 'undici'
+import { makeSparse } from './support/sparse.ts'
+import { startServer, TOKEN } from './support/server.ts'
 
 const { values } = parseArgs({
   options: {
@@ -21,63 +20,8 @@ const { values } = parseArgs({
     folder: { type: 'string', default: tmpdir() },
   },
 })
-const TOKEN = 'sr_of-a-benchmark-0123456789-0123456789'
 const headers = { authorization: `Bearer ${TOKEN}` }
-const TENSORS = 100
 const SLOW_BYTES = 16 * 1024
-
-/** A valid file of zeros that takes no room on the disk it is read from. */
-async function makeSparse(path: string, bytes: number): Promise<number> {
-  const elements = Math.floor(bytes / TENSORS / 4)
-  const entries: Record<string, unknown> = {}
-  for (let i = 0; i < TENSORS; i++) {
-    const begin = i * elements * 4
-    const data_offsets = [begin, begin + elements * 4]
-    entries[`layers.${i}.weight`] = { dtype: 'F32', shape: [elements], data_offsets }
-  }
-  const json = JSON.stringify(entries)
-  const header = json.padEnd(Math.ceil(json.length / 8) * 8)
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(header.length))
-  const file = await open(path, 'w')
-  await file.write(Buffer.concat([length, Buffer.from(header)]))
-  const size = 8 + header.length + TENSORS * elements * 4
-  await file.truncate(size)
-  await file.close()
-  return size
-}
-
-async function startServer(
-  folder: string,
-): Promise<{ url: string; pid: number; stop: () => Promise<void> }> {
-  const entry = new URL('../bin/strongroom.js', import.meta.url).pathname
-  const child = spawn(
-    process.execPath,
-    ['--max-semi-space-size=2', entry, 'serve', '--port', '0'],
-    {
-      env: {
-        ...process.env,
-        STRONGROOM_VAULT: join(folder, 'vault'),
-        STRONGROOM_LEDGER: join(folder, 'ledger'),
-        STRONGROOM_ADMIN_TOKEN: TOKEN,
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
-  const { pid } = child
-  if (pid === undefined) throw new Error('the server did not start')
-  for await (const line of createInterface(child.stdout)) {
-    const { msg, url } = JSON.parse(line) as { msg: string; url?: string }
-    if (msg !== 'listening' || url === undefined) continue
-    child.stdout.resume()
-    const stop = async (): Promise<void> => {
-      child.kill('SIGTERM')
-      await once(child, 'exit')
-    }
-    return { url, pid, stop }
-  }
-  throw new Error('the server ended')
-}
 
 /** The most memory that the process ever held, in MB of 10⁶ bytes. */
 async function peakMegabytes(pid: number): Promise<number> {

@@ -9,6 +9,7 @@ export async function documentRoutes(
   publicUrl: string | undefined,
 ): Promise<void> {
   await app.register(swagger, {
+    exposeHeadRoutes: true,
     openapi: {
       openapi: '3.1.0',
       info: {
