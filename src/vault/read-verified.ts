@@ -110,10 +110,10 @@ export function createVerifiedReader(parts: {
         return
       }
       for (let at = from; at < to; at += COPY_BYTES) {
+        if (at > from) leaf = await leaves.pin(source)
         const copy = Uint8Array.from(leaf.bytes.subarray(at, Math.min(at + COPY_BYTES, to)))
         leaf.unpin()
         yield copy
-        leaf = await leaves.pin(source)
       }
     } finally {
       leaf.unpin()
