@@ -1,0 +1,207 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import ajvFormats from 'ajv-formats'
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { ADMIN, startServer } from '../helpers/server.ts'
+import { type Json, smallFile } from './wire.ts'
+
+/** As published by the OpenAPI Initiative: https://spec.openapis.org/oas/3.1/schema/2026-08-03 */
+const OPENAPI_3_1 = JSON.parse(
+  readFileSync(new URL('openapi-3.1.schema.json', import.meta.url), 'utf8'),
+) as Json
+
+interface Operation {
+  readonly operationId: string
+  readonly summary?: string
+  readonly tags?: readonly string[]
+  readonly security: readonly Json[]
+  readonly parameters?: readonly { readonly in: string; readonly name: string }[]
+  readonly requestBody?: { readonly content: Json }
+  readonly responses: Readonly<
+    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Json }>> }>
+  >
+}
+interface Document {
+  readonly openapi: string
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+}
+
+const { request, put, token } = await startServer(t)
+const document = (await (await request('/openapi.json', { token: undefined })).json()) as Document
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+)
+
+const ajv = new Ajv2020({ strict: false, allErrors: true })
+ajvFormats.default(ajv)
+ajv.addFormat('media-range', true)
+
+t.test('the document is valid by the schema of OpenAPI 3.1', async (t) => {
+  const validate = ajv.compile(OPENAPI_3_1)
+  t.equal(validate(document), true, ajv.errorsText(validate.errors))
+})
+
+t.test('every schema in it is a JSON Schema', async (t) => {
+  for (const { operation } of operations) {
+    for (const { content = {} } of Object.values(operation.responses)) {
+      for (const { schema } of Object.values(content)) t.ok(ajv.validateSchema(schema))
+    }
+  }
+})
+
+t.test('every operation has a name of its own, a summary, a tag and its parameters', async (t) => {
+  const ids = operations.map(({ operation }) => operation.operationId)
+  t.equal(new Set(ids).size, ids.length)
+  const shapes = Object.keys(document.paths).map((path) => path.replace(/\{\w+\}/g, '{}'))
+  t.equal(new Set(shapes).size, shapes.length, 'no two paths differ in names of parameters only')
+  for (const { path, method, operation } of operations) {
+    t.match(operation, { summary: /./, tags: { length: 1 } }, `${method} ${path}`)
+    const inPath = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path')
+    t.strictSame(
+      inPath.map(({ name }) => `{${name}}`).sort(),
+      (path.match(/\{[^}]+\}/g) ?? []).sort(),
+      path,
+    )
+  }
+})
+
+t.test('every route of the contract is in it', async (t) => {
+  const described = new Set(operations.map(({ method, path }) => `${method} ${path}`))
+  const version = '/v1/checkpoints/{owner}/{name}/{ref}'
+  for (const route of [
+    `put ${version}`,
+    `post ${version}`,
+    `get ${version}`,
+    `get ${version}/files/{path}`,
+    `get ${version}/tensors`,
+    `get ${version}/hashes`,
+    `post ${version}/verify`,
+    'get /v1/checkpoints',
+    'get /v1/checkpoints/{owner}/{name}',
+    'get /livez',
+    'get /readyz',
+    'get /health',
+    'get /metrics',
+    'get /openapi.json',
+    'get /v1/whoami',
+    'get /v1/tokens',
+    'post /v1/tokens',
+    'delete /v1/tokens/{id}',
+    'get /v1/audit',
+    'get /v1/audit/verify',
+  ]) {
+    t.ok(described.has(route), route)
+  }
+})
+
+t.test('what asks for a token says so, and how it refuses', async (t) => {
+  const open = operations.filter(({ operation }) => operation.security.length === 0)
+  const paths = new Set(open.map(({ path }) => path))
+  t.strictSame([...paths].sort(), ['/health', '/livez', '/openapi.json', '/readyz'])
+  for (const { path, operation } of operations) {
+    if (operation.security.length === 0) continue
+    for (const status of ['400', '401', '429', '500']) {
+      const content = operation.responses[status]?.content
+      t.ok(content?.['application/problem+json'], `${path} ${status}`)
+    }
+  }
+})
+
+t.test('bodies are described: a file as bytes, a form, JSON', async (t) => {
+  const version = document.paths['/v1/checkpoints/{owner}/{name}/{ref}']
+  t.strictSame(Object.keys(version?.['put']?.requestBody?.content ?? {}), [
+    'application/octet-stream',
+  ])
+  t.strictSame(Object.keys(version?.['post']?.requestBody?.content ?? {}), [
+    'multipart/form-data',
+    'application/json',
+  ])
+})
+
+/** Holds a live answer against what the document says of it. */
+async function checkAnswer(t: Tap, operationId: string, response: Response): Promise<void> {
+  const found = operations.find(({ operation }) => operation.operationId === operationId)
+  const described = found?.operation.responses[String(response.status)]
+  t.ok(described, `${operationId} may answer ${response.status}`)
+  const [type = ''] = (response.headers.get('content-type') ?? '').split(';')
+  const bytes = await response.arrayBuffer()
+  if (bytes.byteLength === 0) return
+  const schema = described?.content?.[type]?.schema
+  t.ok(schema, `${operationId} ${response.status} may be ${type}`)
+  if (schema === undefined || !type.endsWith('json')) return
+  const validate = ajv.compile(withoutUnknowns(schema) as Json)
+  const body: unknown = JSON.parse(Buffer.from(bytes).toString())
+  t.equal(validate(body), true, `${operationId}: ${ajv.errorsText(validate.errors)}`)
+}
+type Tap = Pick<typeof t, 'ok' | 'equal'>
+
+/** The schema, with what it doesn't name forbidden: an answer may not say more than the document. */
+function withoutUnknowns(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withoutUnknowns)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const entries = Object.entries(schema).map(([key, value]) => [key, withoutUnknowns(value)])
+  const closed = 'properties' in schema ? { additionalProperties: false } : {}
+  return { ...closed, ...(Object.fromEntries(entries) as object) }
+}
+
+t.test('live answers are what the document says', async (t) => {
+  const version = '/v1/checkpoints/acme/documented/1.0'
+  const path = `${version}/files/model.safetensors`
+  const file = smallFile(1, { format: 'pt', version: '2' })
+  const send = (method: string, body: unknown) => ({
+    token: ADMIN,
+    method,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  const reader = await token('reader', 'other/*')
+  const asReader = { token: reader }
+  const withHeaders = (headers: Record<string, string>) => ({ token: ADMIN, headers })
+  const form = new FormData()
+  form.append('file', new Blob([file]), 'a.safetensors')
+  const made = await request('/v1/tokens', send('POST', { name: 'a', role: 'reader' }))
+  const { id } = (await made.clone().json()) as { id: string }
+
+  await checkAnswer(t, 'createToken', made)
+  await checkAnswer(t, 'createToken', await request('/v1/tokens', send('POST', {})))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/1.0', file))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/1.0', file))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/1.0', smallFile(2)))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/1.1', Buffer.from('PK')))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/-', file))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/1.1', file, asReader))
+  for (const [operation, url, init] of [
+    ['publishFiles', '/v1/checkpoints/acme/form/1.0', { token: ADMIN, method: 'POST', body: form }],
+    ['publishFiles', '/v1/checkpoints/acme/form/1.1', send('POST', {})],
+    ['getVersion', version],
+    ['getVersion', version, asReader],
+    ['getVersion', version, { token: undefined }],
+    ['getVersion', version, { token: 'sr_bad' }],
+    ['getCheckpoint', '/v1/checkpoints/acme/documented'],
+    ['listCheckpoints', '/v1/checkpoints?limit=1'],
+    ['listCheckpoints', '/v1/checkpoints?limit=0'],
+    ['listTensors', `${version}/tensors?limit=1`],
+    ['listTensors', `${version}/tensors?path=none`],
+    ['getHashes', `${version}/hashes`],
+    ['verifyVersion', `${version}/verify`, { token: ADMIN, method: 'POST' }],
+    ['getFile', path],
+    ['getFile', path, withHeaders({ range: 'bytes=0-1' })],
+    ['getFile', path, withHeaders({ range: 'bytes=9999-' })],
+    ['getFile', path, withHeaders({ 'if-none-match': '*' })],
+    ['getFile', path, withHeaders({ 'if-match': '"x"' })],
+    ['listTokens', '/v1/tokens'],
+    ['listTokens', '/v1/tokens', asReader],
+    ['whoami', '/v1/whoami', asReader],
+    ['revokeToken', `/v1/tokens/${id}`, { token: ADMIN, method: 'DELETE' }],
+    ['revokeToken', '/v1/tokens/none', { token: ADMIN, method: 'DELETE' }],
+    ['readAudit', '/v1/audit'],
+    ['readAudit', '/v1/audit?limit=x'],
+    ['verifyAudit', '/v1/audit/verify'],
+    ['livez', '/livez'],
+    ['readyz', '/readyz'],
+    ['health', '/health'],
+    ['metrics', '/metrics'],
+  ] as const) {
+    await checkAnswer(t, operation, await request(url, init))
+  }
+})
