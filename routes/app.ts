@@ -113,6 +113,8 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     fastify,
     markStopping: () => {
       stopping = true
+      // A connection whose answer ends from now on has nothing to wait for.
+      fastify.server.keepAliveTimeout = 1
     },
   }
 }
