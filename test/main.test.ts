@@ -98,7 +98,7 @@ async function readToEnd(socket: Socket): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   socket.on('data', (chunk: Uint8Array) => chunks.push(chunk))
   socket.on('error', () => undefined)
-  if (!socket.closed) await once(socket, 'close')
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
   const all = Buffer.concat(chunks)
   return all.subarray(all.indexOf('\r\n\r\n') + 4)
 }

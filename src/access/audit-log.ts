@@ -44,22 +44,31 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
   let notes: AuditNote[] = []
   let folded = new Map<string, Folded>()
   let writing: Promise<unknown> = Promise.resolve()
+  let isFailing = false
 
   async function append(): Promise<void> {
-    const batch = notes
-    notes = []
-    if (batch.length === 0) return
-    try {
-      await ledger.appendAudit(batch)
-    } catch (error) {
-      onFailure(error)
-      // Nothing of it was written: it goes first when the ledger can write again.
-      notes = [...batch, ...notes].slice(0, MAX_PENDING * 10)
+    while (notes.length > 0) {
+      const batch = notes.splice(0, MAX_PENDING)
+      try {
+        await ledger.appendAudit(batch)
+        isFailing = false
+      } catch (error) {
+        isFailing = true
+        onFailure(error)
+        // Nothing of it was written: it goes first when the ledger can write again.
+        notes = [...batch, ...notes].slice(0, MAX_PENDING * 10)
+        return
+      }
     }
   }
 
   function write(): void {
     writing = writing.then(append)
+  }
+
+  /** A ledger that fails is tried again once a second, not at every request. */
+  function writeEarly(): void {
+    if (!isFailing) write()
   }
 
   /** Counts of minutes that are over, or of all, become notes. */
@@ -84,7 +93,7 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
     if (bytes !== undefined) fold.bytes = (fold.bytes ?? 0) + bytes
     if (folded.size < MAX_PENDING) return
     closeCounts(() => true)
-    write()
+    writeEarly()
   }
 
   const timer = setInterval(() => {
@@ -103,7 +112,7 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
   return {
     note: (note) => {
       notes.push(note)
-      if (notes.length >= MAX_PENDING) write()
+      if (notes.length >= MAX_PENDING) writeEarly()
     },
     refused: (note) => {
       count(['refuse', note], note)
