@@ -1,12 +1,14 @@
 import { RegistryError } from '../errors.ts'
 import { createGate } from '../gate.ts'
+import { createGrowingText } from './growing-text.ts'
 import { createFileDigests, type Digests } from '../hashing/file-digests.ts'
 import type { CheckTilingResult } from '../hashing/jobs.ts'
 import type { HashPool } from '../hashing/pool.ts'
-import { SLOT_BYTES, type Slot, type Slots } from '../hashing/slots.ts'
+import type { Slots } from '../hashing/slots.ts'
 import type { HeaderColumns } from '../safetensors/columns.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator, type SafetensorsHeader, type Validator } from '../safetensors/stream.ts'
+import { createSlotWriter } from './slot-writer.ts'
 import type { Staged, Vault } from './vault.ts'
 
 /** A file that was read to its last byte, judged, hashed and staged; sealing it is the publisher's to do. */
@@ -41,10 +43,7 @@ export type Admit = (
   request: AdmissionRequest,
 ) => Promise<Admitted>
 
-const SLOTS_PER_UPLOAD = 8
-const FLUSH_EVERY_BYTES = 64 * 1024 * 1024
 const LARGE_HEADER_BYTES = 1024 * 1024
-const LEAST_TEXT_BYTES = 64 * 1024
 /** An out-of-order header with more tensors than this is sorted off the main thread. */
 const SORT_HERE_TENSORS = 20_000
 
@@ -77,7 +76,7 @@ export function createAdmission(parts: {
     const staged = await vault.stage()
     const digests = createFileDigests(pool)
     const writer = createSlotWriter(staged, digests, slots, uploadSlots.enter)
-    const indexText = createText(holdMemory)
+    const indexText = createGrowingText(holdMemory)
     const heldMemory: (() => void)[] = []
     let kept = false
     let received = 0
@@ -136,129 +135,6 @@ export function createAdmission(parts: {
         await Promise.allSettled([staged.discard()])
       }
     }
-  }
-}
-
-/** Gathers a text of unknown length; chunks of a byte cost a byte. `hold` is asked for the memory before it is made. */
-function createText(hold: (bytes: number) => void): {
-  add: (chunk: Uint8Array) => void
-  all: () => Uint8Array
-} {
-  let bytes = new Uint8Array(0)
-  let length = 0
-  return {
-    add: (chunk) => {
-      if (length + chunk.length > bytes.length) {
-        const room = Math.max(LEAST_TEXT_BYTES, 2 * bytes.length, length + chunk.length)
-        hold(room - bytes.length)
-        const larger = new Uint8Array(room)
-        larger.set(bytes)
-        bytes = larger
-      }
-      bytes.set(chunk, length)
-      length += chunk.length
-    },
-    all: () => bytes.subarray(0, length),
-  }
-}
-
-interface SlotWriter {
-  write: (chunk: Uint8Array) => Promise<void>
-  /** Sends off the last, partly filled slot and waits for everything; throws what went wrong. */
-  drain: () => Promise<void>
-  /** Waits until nobody reads a slot any more, and gives back what is left; never throws. */
-  settle: () => Promise<void>
-}
-
-/** Gathers chunks of any size into slots, each of which is written and hashed at the same time. */
-function createSlotWriter(
-  staged: Staged,
-  digests: { add: (slot: Slot, position: number, length: number) => Promise<void> },
-  slots: Slots,
-  enter: () => Promise<() => void>,
-): SlotWriter {
-  const mine = createGate(SLOTS_PER_UPLOAD)
-  const inFlight = new Set<Promise<void>>()
-  let filling: { readonly slot: Slot; readonly giveBack: () => void } | undefined
-  let filled = 0
-  let position = 0
-  let sinceFlush = 0
-  let flushing: Promise<void> = Promise.resolve()
-  let failure: unknown
-
-  async function takeSlot(): Promise<NonNullable<typeof filling>> {
-    const leaveMine = await mine.enter()
-    const leaveShare = await enter()
-    const slot = await slots.take()
-    return {
-      slot,
-      giveBack: () => {
-        slots.give(slot)
-        leaveShare()
-        leaveMine()
-      },
-    }
-  }
-
-  async function process(
-    slot: Slot,
-    at: number,
-    length: number,
-    giveBack: () => void,
-  ): Promise<void> {
-    const jobs = [staged.write(at, slot.bytes.subarray(0, length)), digests.add(slot, at, length)]
-    for (const result of await Promise.allSettled(jobs)) {
-      if (result.status === 'rejected') failure ??= result.reason
-    }
-    giveBack()
-  }
-
-  function sendOff(): void {
-    if (filling === undefined || filled === 0) return
-    const { slot, giveBack } = filling
-    const job = process(slot, position, filled, giveBack)
-    inFlight.add(job)
-    void job.finally(() => inFlight.delete(job))
-    position += filled
-    sinceFlush += filled
-    filling = undefined
-    filled = 0
-    if (sinceFlush >= FLUSH_EVERY_BYTES) {
-      sinceFlush = 0
-      flushing = flushing.then(staged.flush)
-      flushing.catch((error: unknown) => {
-        failure ??= error
-      })
-    }
-  }
-
-  function throwFailure(): void {
-    if (failure !== undefined)
-      throw failure instanceof Error ? failure : new Error('an upload failed')
-  }
-
-  return {
-    write: async (chunk) => {
-      for (let done = 0; done < chunk.length;) {
-        throwFailure()
-        filling ??= await takeSlot()
-        const part = chunk.subarray(done, done + SLOT_BYTES - filled)
-        filling.slot.bytes.set(part, filled)
-        filled += part.length
-        done += part.length
-        if (filled === SLOT_BYTES) sendOff()
-      }
-    },
-    drain: async () => {
-      sendOff()
-      await Promise.all([...inFlight, flushing])
-      throwFailure()
-    },
-    settle: async () => {
-      filling?.giveBack()
-      filling = undefined
-      await Promise.allSettled([...inFlight, flushing])
-    },
   }
 }
 
