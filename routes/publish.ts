@@ -24,7 +24,7 @@ import { principalOf } from './authenticate.ts'
 import { pathOrDefault, revisionHeaders, VersionParams } from './checkpoint-params.ts'
 import { asRegistryError } from './error-handler.ts'
 import { formOf } from './publish-form.ts'
-import { answers, Description } from './schemas.ts'
+import { answers, Description, Strings } from './schemas.ts'
 
 type Params = Static<typeof VersionParams>
 type Query = Readonly<Record<string, string | string[] | undefined>>
@@ -45,7 +45,7 @@ const NamedFiles = Type.Object(
       ),
       { minItems: 1 },
     ),
-    metadata: Type.Optional(Type.Record(Type.String(), Type.String())),
+    metadata: Type.Optional(Strings),
   },
   { additionalProperties: false },
 )

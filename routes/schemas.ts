@@ -6,7 +6,14 @@ import { Type } from 'typebox'
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256, lower-case hex' })
 const Time = Type.String({ format: 'date-time' })
-const Strings = Type.Record(Type.String(), Type.String())
+/**
+ * Strings by name. Not `Type.Record`, whose pattern `^.*$` doesn't match a key with a line break: such keys would
+ * leave the answer unsaid, and come in unjudged.
+ */
+export const Strings = Type.Unsafe<Record<string, string>>({
+  type: 'object',
+  additionalProperties: { type: 'string' },
+})
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(type: T) =>
   Type.Union([type, Type.Null()])
 
