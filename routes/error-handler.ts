@@ -70,23 +70,41 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
   return refuse(request, reply, problemOf(known, request.id))
 }
 
-/** Responses that each socket still owes. */
-const owed = new WeakMap<Socket, number>()
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+/** What each socket still has to answer, oldest first. */
+const owed = new WeakMap<Socket, Set<Exchange>>()
+/** Sockets that close once they owe nothing more. */
+const ending = new WeakSet<Socket>()
 
 /** To be told of every request, so that nothing is ever written into the middle of its answer. */
-export function markOwed({ socket }: IncomingMessage, response: ServerResponse): void {
-  owed.set(socket, (owed.get(socket) ?? 0) + 1)
+export function markOwed(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request
+  const exchanges = owed.get(socket) ?? new Set()
+  const exchange = { request, response }
+  owed.set(socket, exchanges.add(exchange))
   response.once('close', () => {
-    owed.set(socket, (owed.get(socket) ?? 1) - 1)
+    exchanges.delete(exchange)
+    if (exchanges.size === 0 && ending.has(socket)) socket.end()
   })
 }
 
 /**
- * What Node's parser refuses has no request: the answer is written to the socket. Behind a request that is still
- * being answered it would be taken for bytes of that answer: the connection breaks off instead.
+ * What Node's parser refuses has no request: the answer is written to the socket. Requests before it that came
+ * whole are answered first, and then the connection closes; one that broke off in its body gets this for an
+ * answer, unless its own has begun.
  */
 export function answerParseError(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET' || (owed.get(socket) ?? 0) > 0) {
+  if (ending.has(socket)) return
+  const [first, ...others] = owed.get(socket) ?? []
+  if (socket.writable && first !== undefined && [first, ...others].every(isWhole)) {
+    ending.add(socket)
+    return
+  }
+  const isBegun = first !== undefined && (others.length > 0 || first.response.headersSent)
+  if (!socket.writable || error.code === 'ECONNRESET' || isBegun) {
     socket.destroy()
     return
   }
@@ -110,6 +128,8 @@ export function answerParseError(error: Error & { code?: string }, socket: Socke
 }
 
 const UNREADABLE = { field: 'request', detail: 'is not valid HTTP' }
+const isWhole = ({ request }: Exchange): boolean => request.complete
+
 const PARSE_SENTENCES: Partial<Record<ErrorCode, string>> = {
   REQUEST_HEADER_FIELDS_TOO_LARGE: 'The request’s headers are too large.',
   REQUEST_TIMEOUT: 'The request’s headers arrive too slowly.',
