@@ -20,8 +20,8 @@ t.test('damage that comes while a response runs cuts it off before its end', asy
   const server = await startServer(t, { STRONGROOM_CACHE_BYTES: '16MiB' })
   const bytes = weights(BIG, 1)
   t.equal((await server.put('acme/big/1', bytes)).status, 201)
-  const path = await whereInVault(server, 'acme/big/1')
   for (const ranged of ['', `Range: bytes=100-${bytes.length - 2}`]) {
+    const path = await whereInVault(server, 'acme/big/1')
     const caller = call(server)
     await caller.send(head(`GET ${fileUrl('acme/big/1')}`, ...(ranged === '' ? [] : [ranged])))
     await caller.until('\r\n\r\n')
@@ -42,9 +42,6 @@ t.test('damage that comes while a response runs cuts it off before its end', asy
     )
     t.equal((await server.put('acme/big/1', bytes)).status, 200)
     t.not(await whereInVault(server, 'acme/big/1'), path, 'a repair is a new copy')
-    deface(await whereInVault(server, 'acme/big/1'), (all) => all)
-    if (ranged !== '') break
-    t.equal((await server.put('acme/big/1', bytes)).status, 200)
   }
 })
 

@@ -37,6 +37,7 @@ export interface Problem {
   readonly reason?: string
   readonly looks_like?: string
   readonly what?: string
+  readonly errors?: readonly unknown[]
 }
 
 /** The status of an answer, with what its problem says. */
