@@ -37,12 +37,9 @@ export interface Problem {
   readonly body: string
 }
 
-export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
 const REALM = 'Bearer realm="strongroom"'
-
-/** Which challenge a 401 or 403 carries (RFC 6750 §3); a fact that stays off the wire. */
-export type Challenge = 'none_sent' | 'invalid_token'
 
 export function problemOf(error: RegistryError, requestId: string): Problem {
   const status = STATUS[error.code]

@@ -33,7 +33,7 @@ export async function authenticate(
   return { kind: 'known', principal: { tokenId, name, role, scope }, token }
 }
 
-export const isAlive = ({ revokedAt, expiresAt }: Token, now: Date): boolean =>
+const isAlive = ({ revokedAt, expiresAt }: Token, now: Date): boolean =>
   revokedAt === undefined && (expiresAt === undefined || now < new Date(expiresAt))
 
 /** @throws {RegistryError} FORBIDDEN when the role doesn't reach. */

@@ -9,7 +9,7 @@ import type { TestServer } from '../helpers/server.ts'
 /** Float values by tensor name. */
 export type StateDict = Readonly<Record<string, Float32Array<ArrayBuffer>>>
 
-export const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>) =>
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array<ArrayBuffer>) =>
   new Uint8Array(buffer, byteOffset, byteLength)
 
 export const fileOf = (
