@@ -48,7 +48,7 @@ export async function startAdmission(
   const vault = await openLocalVault(root)
   const pool = startPool(t, 2)
   const slots = createSlots(16 * SLOT_BYTES, pool.share)
-  const admit = createAdmission({
+  const admission = createAdmission({
     vault,
     pool,
     slots,
@@ -60,5 +60,10 @@ export async function startAdmission(
       ...limits,
     },
   })
+  const admit: Admit = async (body, request) => {
+    const admitted = await admission(body, request)
+    t.teardown(admitted.staged.discard)
+    return admitted
+  }
   return { admit, vault, slots, root }
 }

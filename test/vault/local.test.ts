@@ -143,7 +143,8 @@ t.test(
 t.test('the sweep empties staging, whatever lies in it, and nothing else', async (t) => {
   const { root, vault } = await startVault(t)
   const id = await seal(vault, 'kept')
-  await vault.stage()
+  const unfinished = await vault.stage()
+  t.teardown(unfinished.discard)
   mkdirSync(join(root, 'staging/folder'))
   symlinkSync(join(root, 'blobs'), join(root, 'staging/link'))
   t.equal(await vault.sweepStaging(), 3)
