@@ -63,7 +63,7 @@ t.test('an index that names what is not there is refused, and the shards with it
     await problem(t, response, 400, 'INVALID_REQUEST', { errors: [{ field: INDEX }] })
   }
   const broken = await publish('acme/wrong-index/1.0', [...shards, [INDEX, '{"weight_map": ']])
-  t.match([400, 422].includes(broken.status), true)
+  await problem(t, broken, 400, 'INVALID_REQUEST', { errors: [{ field: INDEX }] })
   const checkpoint = await request('/v1/checkpoints/acme/wrong-index')
   await problem(t, checkpoint, 404, 'NOT_FOUND', { what: 'checkpoint' })
 })
@@ -172,6 +172,6 @@ t.test('a form that breaks off or has no boundary is the caller’s mistake', as
   const unnamed = await sendRaw('; boundary=b', octets)
   await problem(t, unnamed, 400, 'INVALID_REQUEST', { errors: [{ field: 'body.file' }] })
   const unbounded = await sendRaw('', part)
-  t.match([400, 415].includes(unbounded.status), true)
+  await problem(t, unbounded, 400, 'INVALID_REQUEST', { errors: [{ field: 'body' }] })
   await problem(t, await request('/v1/checkpoints/acme/raw'), 404, 'NOT_FOUND')
 })
