@@ -2,6 +2,10 @@ import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
 import { head, shout, verdict, weights } from './hostile.ts'
 
+/** What moves a terminal's cursor or ends a line, apart from the line ends that HTTP has itself. */
+const hasControl = (text: string): boolean =>
+  Buffer.from(text.replaceAll('\r\n', '')).some((byte) => byte < 0x20)
+
 const NASTY = 'x\r\nX-Evil: 1\n\u001b[31mred\u0000\u2028<script>'
 
 t.test(
@@ -50,12 +54,7 @@ t.test(
     ]) {
       const answer = await shout(server, head(`GET ${target}`, 'Connection: close'))
       t.notMatch(answer, /^x-evil/im, target.slice(0, 30))
-      // eslint-disable-next-line no-control-regex
-      t.notMatch(
-        answer.replaceAll('\r\n', ''),
-        /[\u0000-\u0008\u000b-\u001f]/,
-        'no control character comes back',
-      )
+      t.notOk(hasControl(answer), 'no control character comes back')
     }
     for (const header of [
       'X-Forwarded-For',
