@@ -1,7 +1,13 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 
-/** Every field that is wrong is told, and one that nobody knows is an error rather than dropped. */
-const STRICT = { allErrors: true, removeAdditional: false } as const
+/** A field that nobody knows is an error rather than dropped. */
+const STRICT = { removeAdditional: false } as const
+/** Every field that is wrong is told, not only the first. */
+const THOROUGH = { ...STRICT, allErrors: true } as const
+/** In a body of more values than this only the first error is looked for: a megabyte of errors takes its time. */
+const THOROUGH_VALUES = 100
+
+type Validator = ReturnType<ReturnType<AjvCompiler.BuildCompilerFromPool>>
 
 /**
  * Parameters come as text, so that "3" has to pass for 3 there. A JSON body has types of its own and is held to
@@ -9,9 +15,36 @@ const STRICT = { allErrors: true, removeAdditional: false } as const
  */
 export const buildValidator: AjvCompiler.BuildCompilerFromPool = (shared) => {
   const build = AjvCompiler()
-  const parameters = build(shared, { customOptions: STRICT })
-  const bodies = build(shared, { customOptions: { ...STRICT, coerceTypes: false } })
-  return (route) => (isOfBody(route) ? bodies(route) : parameters(route))
+  const parameters = build(shared, { customOptions: THOROUGH })
+  const shortBodies = build(shared, { customOptions: { ...THOROUGH, coerceTypes: false } })
+  const longBodies = build(shared, { customOptions: { ...STRICT, coerceTypes: false } })
+  return (route) =>
+    isOfBody(route) ? bySize(shortBodies(route), longBodies(route)) : parameters(route)
+}
+
+function bySize(forShort: Validator, forLong: Validator): Validator {
+  const validate: Validator = (body: unknown) => {
+    const validator = holdsMoreThan(THOROUGH_VALUES, body) ? forLong : forShort
+    const verdict = validator(body)
+    validate.errors = validator.errors ?? null
+    return verdict
+  }
+  return validate
+}
+
+function holdsMoreThan(limit: number, body: unknown): boolean {
+  const left: unknown[] = [body]
+  let values = 0
+  while (left.length > 0) {
+    const value = left.pop()
+    if (typeof value !== 'object' || value === null) continue
+    for (const key in value) {
+      values += 1
+      if (values > limit) return true
+      left.push((value as Record<string, unknown>)[key])
+    }
+  }
+  return false
 }
 
 const isOfBody = (route: unknown): boolean =>

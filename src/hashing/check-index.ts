@@ -6,6 +6,9 @@ interface Shard {
   readonly nameEnds: Uint32Array
 }
 
+/** What an index may say beside its weight_map; libraries write a dozen values. */
+const SPARE_VALUES = 10_000
+
 /**
  * Judges the text of a `*.safetensors.index.json` (Hugging Face's sharded checkpoints): an object whose
  * `weight_map` maps tensor names to shard paths, relative to the index's own folder. Every shard that it names
@@ -14,6 +17,8 @@ interface Shard {
  * @returns what is wrong, or undefined.
  */
 export function checkIndex(text: Uint8Array, shards: readonly Shard[]): string | undefined {
+  if (countValues(text) > namesIn(shards) + SPARE_VALUES)
+    return 'it holds far more values than this version has tensors'
   let parsed: unknown
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
@@ -41,6 +46,27 @@ export function checkIndex(text: Uint8Array, shards: readonly Shard[]): string |
   }
   return undefined
 }
+
+const namesIn = (shards: readonly Shard[]): number =>
+  shards.reduce((sum, { nameEnds }) => sum + nameEnds.length, 0)
+
+/**
+ * How many values JSON.parse would have to make of it, about: a text of brackets and commas would become
+ * thirty times its size in memory.
+ */
+function countValues(text: Uint8Array): number {
+  let values = 0
+  let inString = false
+  for (let i = 0; i < text.length; i++) {
+    const byte = text[i]
+    if (byte === BACKSLASH && inString) i += 1
+    else if (byte === QUOTE) inString = !inString
+    else if (!inString && (byte === COMMA || byte === BRACE || byte === BRACKET)) values += 1
+  }
+  return values
+}
+
+const [QUOTE, COMMA, BRACKET, BACKSLASH, BRACE] = Buffer.from('",[\\{')
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { CheckpointOverview, CheckpointSummary, Ledger, Tensor } from '../../db/ledger.ts'
 import type { ResolvedVersion } from './resolve.ts'
 
@@ -106,6 +107,7 @@ export async function hashesOf(
   for (let page = 0; ; page++) {
     const digests = await ledger.leafPage(id, page)
     if (digests === undefined) break
+    await setImmediate()
     for (let at = 0; at < digests.length; at += 32) {
       leaves.push(Buffer.from(digests.buffer, digests.byteOffset + at, 32).toString('hex'))
     }

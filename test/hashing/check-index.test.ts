@@ -77,3 +77,10 @@ t.test('a shard spelled in a thousand ways is read once', (t) => {
   t.equal(reads, 1)
   t.end()
 })
+
+t.test('an index of nothing but brackets is refused before it is parsed', async (t) => {
+  const text = Buffer.from(`{"weight_map":{},"metadata":[${'[],'.repeat(200_000)}[]]}`)
+  t.match(checkIndex(text, []), /far more values/)
+  const quoted = Buffer.from(`{"weight_map":{},"metadata":"${'[,\\"'.repeat(200_000)}"}`)
+  t.equal(checkIndex(quoted, []), undefined, 'those inside a string are no values')
+})
