@@ -23,12 +23,14 @@ export const buildValidator: AjvCompiler.BuildCompilerFromPool = (shared) => {
 }
 
 function bySize(forShort: Validator, forLong: Validator): Validator {
-  const validate: Validator = (body: unknown) => {
+  const { schema, schemaEnv } = forShort
+  const judge = (body: unknown): boolean => {
     const validator = holdsMoreThan(THOROUGH_VALUES, body) ? forLong : forShort
-    const verdict = validator(body)
+    const isValid = validator(body) === true
     validate.errors = validator.errors ?? null
-    return verdict
+    return isValid
   }
+  const validate: Validator = Object.assign(judge, { schema, schemaEnv })
   return validate
 }
 
