@@ -24,7 +24,7 @@ export const buildValidator: AjvCompiler.BuildCompilerFromPool = (shared) => {
 
 function bySize(forShort: Validator, forLong: Validator): Validator {
   const { schema, schemaEnv } = forShort
-  const judge = (body: unknown): boolean => {
+  const judge = (body: unknown): body is unknown => {
     const validator = holdsMoreThan(THOROUGH_VALUES, body) ? forLong : forShort
     const isValid = validator(body) === true
     validate.errors = validator.errors ?? null
