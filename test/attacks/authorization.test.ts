@@ -2,11 +2,13 @@ import t from 'tap'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import { call, fileUrl, shout, staged, verdict, weights } from './hostile.ts'
 
+// One server for all: starting one costs more than most of these attacks.
+const server = await startServer(t, { STRONGROOM_AUTH_FAILURES_PER_MINUTE: '1000' })
+
 const with_ = (server: TestServer, authorization: string, path = '/v1/whoami'): Promise<Response> =>
   server.request(path, { token: undefined, headers: { authorization } })
 
 t.test('a token counts in one place and one form only', async (t) => {
-  const server = await startServer(t, { STRONGROOM_AUTH_FAILURES_PER_MINUTE: '1000' })
   for (const query of ['token', 'access_token', 'api_key', 'authorization', 'Authorization'])
     t.equal((await server.request(`/v1/whoami?${query}=${ADMIN}`, {})).status, 401, `?${query}=`)
   const basic = Buffer.from(`admin:${ADMIN}`).toString('base64')
@@ -45,7 +47,6 @@ t.test('a token counts in one place and one form only', async (t) => {
 })
 
 t.test('no role reaches further than it says', async (t) => {
-  const server = await startServer(t)
   t.equal((await server.put('acme/a/1', weights(64))).status, 201)
   const weightsOf = [
     fileUrl('acme/a/1'),
@@ -111,7 +112,6 @@ async function raw(
 }
 
 t.test('an admin of a scope makes nobody an admin of more', async (t) => {
-  const server = await startServer(t)
   const boss = await server.token('admin', 'acme/*')
   const make = async (role: string, scope: string): Promise<number> => {
     const body = JSON.stringify({ name: 'x', role, scope })
@@ -162,7 +162,6 @@ t.test('an admin of a scope makes nobody an admin of more', async (t) => {
 })
 
 t.test('whoever may not publish is told so before a byte of the body is asked for', async (t) => {
-  const server = await startServer(t)
   const reader = await server.token('reader')
   const writer = await server.token('writer', 'other/*')
   for (const [who, token, status] of [

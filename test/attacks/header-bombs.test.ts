@@ -3,6 +3,12 @@ import { rawFile, u8 } from '../../bench/fuzz-safetensors/raw-file.ts'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import { blobsOf, call, head, MIB, staged, verdict } from './hostile.ts'
 
+// On a machine with more to do.
+t.setTimeout(120_000)
+
+// One server for all: starting one costs more than most of these attacks.
+const server = await startServer(t)
+
 const CAP = 100_000_000
 const PIECE = 64 * 1024
 
@@ -26,7 +32,6 @@ const publish = (server: TestServer, body: AsyncIterable<Uint8Array>): Promise<R
   })
 
 t.test('100 MB of nested braces are refused at the first that has no place', async (t) => {
-  const server = await startServer(t)
   for (const [what, first, filler, reason] of [
     ['braces in braces', '{"a":{', '{', 'header_not_json'],
     ['objects in objects', '{"a":', '{"a":', 'tensor_entry_invalid'],
@@ -45,7 +50,6 @@ t.test('100 MB of nested braces are refused at the first that has no place', asy
 t.test(
   'headers of 100 MB that never come take no more memory than is set aside for them',
   async (t) => {
-    const server = await startServer(t)
     const drips = Array.from({ length: 4 }, () => call(server))
     const start = rawFile('{"__metadata__":{"a":"', 0, BigInt(CAP))
     for (const [i, caller] of drips.entries()) {
@@ -68,31 +72,40 @@ t.test(
   },
 )
 
-t.test('more entries than allowed, or metadata without end, are refused', async (t) => {
-  const server = await startServer(t, { STRONGROOM_MAX_TENSORS: '1000' })
-  const many = Array.from({ length: 1001 }, (_, i) => u8(String(i), i, i + 1)).join(',')
-  t.match(await verdict(await server.put('acme/many/1', rawFile(`{${many}}`, 1001))), {
-    status: 422,
-    reason: 'too_many_tensors',
-  })
+t.test('metadata without end is refused', async (t) => {
   const metadata = `{"__metadata__":{"a":"${'x'.repeat(2 * MIB)}"},${u8('a', 0, 8)}}`
   const answer = await verdict(await server.put('acme/giant/1', rawFile(metadata, 8)))
   t.match(answer, { status: 422, code: 'METADATA_REFUSED' }, 'metadata of 2 MiB')
   const keys = Array.from({ length: 200_000 }, (_, i) => `"${i}":""`).join(',')
   const bytes = rawFile(`{"__metadata__":{${keys}},${u8('a', 0, 8)}}`, 8)
   t.match(await verdict(await server.put('acme/keys/1', bytes)), { status: 422 }, '200,000 keys')
-  t.same([...staged(server), ...blobsOf(server)], [], 'nothing stayed')
+  t.same(staged(server), [], 'nothing stayed')
 })
 
-t.test('1,000,000 tiny entries are judged while others are served', async (t) => {
-  const server = await startServer(t)
-  const entries = Array.from({ length: 1_000_001 }, (_, i) => u8(i.toString(36), i, i + 1)).join(
-    ',',
-  )
-  const bytes = rawFile(`{${entries}}`, 1_000_001)
+/** A header of one-byte tensors, in pieces: more than any one string would be pleasant to hold. */
+function tinyEntries(count: number): readonly Buffer[] {
+  const pieces = [Buffer.from('{')]
+  for (let from = 0; from < count; from += 10_000) {
+    let text = from === 0 ? '' : ','
+    for (let i = from; i < Math.min(from + 10_000, count); i++) {
+      if (i > from) text += ','
+      text += `"${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`
+    }
+    pieces.push(Buffer.from(text))
+  }
+  return [...pieces, Buffer.from('}')]
+}
+
+t.test('1,000,000 tiny entries and one more are judged while others are served', async (t) => {
+  const pieces = tinyEntries(1_000_001)
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  async function* body() {
+    yield rawFile('', 0, BigInt(length))
+    yield* pieces
+  }
   let served = 0
   const state = { over: false }
-  const bomb = server.put('acme/many/1', bytes).finally(() => {
+  const bomb = publish(server, body()).finally(() => {
     state.over = true
   })
   while (!state.over) {

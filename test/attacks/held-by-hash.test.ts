@@ -2,6 +2,9 @@ import t from 'tap'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import { deface, read, verdict, weights, whereInVault } from './hostile.ts'
 
+// One server for all: starting one costs more than most of these attacks.
+const server = await startServer(t)
+
 const byHash = (
   server: TestServer,
   ref: string,
@@ -22,7 +25,6 @@ async function secret(server: TestServer): Promise<string> {
 }
 
 t.test('whoever only knows a hash gets nothing for it', async (t) => {
-  const server = await startServer(t)
   const sha256 = await secret(server)
   const absent = await verdict(await byHash(server, 'acme/x/1', 'ab'.repeat(32)))
   t.match(absent, { status: 404, code: 'NOT_FOUND', what: 'file' })
@@ -43,7 +45,6 @@ t.test('whoever only knows a hash gets nothing for it', async (t) => {
 })
 
 t.test('a revoked or expired token publishes nothing', async (t) => {
-  const server = await startServer(t)
   const sha256 = await secret(server)
   const token = await server.token('writer')
   const whoami = (await (await server.request('/v1/whoami', { token })).json()) as { id: string }
@@ -51,12 +52,11 @@ t.test('a revoked or expired token publishes nothing', async (t) => {
     (await server.request(`/v1/tokens/${whoami.id}`, { token: ADMIN, method: 'DELETE' })).status,
     204,
   )
-  t.match(await verdict(await byHash(server, 'acme/x/1', sha256, token)), { status: 401 })
-  t.equal((await server.request('/v1/checkpoints/acme/x')).status, 404)
+  t.match(await verdict(await byHash(server, 'acme/x2/1', sha256, token)), { status: 401 })
+  t.equal((await server.request('/v1/checkpoints/acme/x2')).status, 404)
 })
 
 t.test('a token that is revoked while its upload goes on publishes nothing', async (t) => {
-  const server = await startServer(t)
   const token = await server.token('writer')
   const whoami = (await (await server.request('/v1/whoami', { token })).json()) as { id: string }
   const bytes = weights(4096)
@@ -65,32 +65,30 @@ t.test('a token that is revoked while its upload goes on publishes nothing', asy
     await server.request(`/v1/tokens/${whoami.id}`, { token: ADMIN, method: 'DELETE' })
     yield bytes.subarray(2000)
   }
-  const answer = await server.request('/v1/checkpoints/acme/x/1', {
+  const answer = await server.request('/v1/checkpoints/acme/x3/1', {
     token,
     method: 'PUT',
     body: body(),
     duplex: 'half',
   })
   t.match(await verdict(answer), { status: 401 })
-  t.equal((await server.request('/v1/checkpoints/acme/x')).status, 404)
-})
-
-t.test('damaged bytes get no new names', async (t) => {
-  const server = await startServer(t)
-  const sha256 = await secret(server)
-  deface(await whereInVault(server, 'acme/secret/1'), (bytes) => bytes.fill(0))
-  t.equal((await read(server, 'acme/secret/1')).code, 'INTEGRITY_FAILURE')
-  t.match(await verdict(await byHash(server, 'acme/x/1', sha256)), { status: 404 })
+  t.equal((await server.request('/v1/checkpoints/acme/x3')).status, 404)
 })
 
 t.test('an index can’t pass for weights, nor weights for an index', async (t) => {
-  const server = await startServer(t)
   const sha256 = await secret(server)
-  const answer = await server.request('/v1/checkpoints/acme/x/1', {
+  const answer = await server.request('/v1/checkpoints/acme/x5/1', {
     token: ADMIN,
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ files: [{ path: 'a.safetensors.index.json', sha256 }] }),
   })
   t.match(await verdict(answer), { status: 400 })
+})
+
+t.test('damaged bytes get no new names', async (t) => {
+  const sha256 = await secret(server)
+  deface(await whereInVault(server, 'acme/secret/1'), (bytes) => bytes.fill(0))
+  t.equal((await read(server, 'acme/secret/1')).code, 'INTEGRITY_FAILURE')
+  t.match(await verdict(await byHash(server, 'acme/x4/1', sha256)), { status: 404 })
 })

@@ -2,6 +2,9 @@ import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
 import { head, shout, verdict, weights } from './hostile.ts'
 
+// One server for all: starting one costs more than most of these attacks.
+const server = await startServer(t, { STRONGROOM_TRUST_PROXY: '1' })
+
 /** What moves a terminal's cursor or ends a line, apart from the line ends that HTTP has itself. */
 const hasControl = (text: string): boolean =>
   Buffer.from(text.replaceAll('\r\n', '')).some((byte) => byte < 0x20)
@@ -11,7 +14,6 @@ const NASTY = 'x\r\nX-Evil: 1\n\u001b[31mred\u0000\u2028<script>'
 t.test(
   'nothing that a caller says begins a header, a log line or a terminal’s sequence',
   async (t) => {
-    const server = await startServer(t, { STRONGROOM_TRUST_PROXY: '1' })
     const query = `?meta.note=${encodeURIComponent(NASTY)}&meta.${encodeURIComponent(NASTY)}=y`
     t.equal(
       (await server.put('acme/a/1', weights(64), { query })).status,
@@ -89,7 +91,6 @@ t.test(
 )
 
 t.test('names in tokens hold no control characters', async (t) => {
-  const server = await startServer(t)
   for (const name of [NASTY, '\u001b[2J', 'a\nb', '', 'x'.repeat(129), '\u009b31m']) {
     const answer = await server.request('/v1/tokens', {
       token: ADMIN,
@@ -106,7 +107,6 @@ t.test('names in tokens hold no control characters', async (t) => {
 })
 
 t.test('a flood of strangers leaves no entry in the audit log, and locks nobody out', async (t) => {
-  const server = await startServer(t)
   const entries = async (): Promise<number> => {
     const verdict = await (await server.request('/v1/audit/verify')).json()
     return (verdict as { entries: number }).entries

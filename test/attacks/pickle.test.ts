@@ -6,11 +6,13 @@ import { ADMIN, startServer } from '../helpers/server.ts'
 import { blobsOf, staged, verdict } from './hostile.ts'
 import { pickles, zip } from './pickles.ts'
 
+// One server for all: starting one costs more than most of these attacks.
+const server = await startServer(t)
+
 const fixture = (name: string): Buffer =>
   readFileSync(join(import.meta.dirname, '../fixtures/other-formats', name))
 
 t.test('a pickle is refused under any name, in every protocol, and never runs', async (t) => {
-  const server = await startServer(t)
   const marker = join(server.folder, 'ran')
   for (const [protocol, pickle] of pickles(`touch ${marker}`).entries()) {
     for (const query of ['', '?path=pytorch_model.bin', '?path=a/b.safetensors']) {
@@ -37,7 +39,6 @@ t.test('a pickle is refused under any name, in every protocol, and never runs', 
 })
 
 t.test('what torch writes is refused, however it is called', async (t) => {
-  const server = await startServer(t)
   for (const [name, looksLike] of [
     ['hostile.pt', 'torch_zip'],
     ['hostile.pkl', 'pickle'],

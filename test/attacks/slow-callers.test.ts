@@ -2,7 +2,15 @@ import t from 'tap'
 import { startServer } from '../helpers/server.ts'
 import { type Caller, call, fileUrl, head, MIB, read, staged, weights } from './hostile.ts'
 
-const impatient = { STRONGROOM_STALL_TIMEOUT_MS: '1000' }
+// On a machine with more to do.
+t.setTimeout(120_000)
+
+const CACHE = { STRONGROOM_CACHE_BYTES: '16MiB' }
+/** As impatient as may be configured. (A cache of 16 MiB lets four upload at once; here are seven.) */
+const impatient = await startServer(t, {
+  STRONGROOM_CACHE_BYTES: '64MiB',
+  STRONGROOM_STALL_TIMEOUT_MS: '1000',
+})
 
 /** Sends a byte every now and then until it is answered, or nobody listens any more. */
 async function drip(caller: Caller, byte: string | undefined): Promise<string> {
@@ -14,7 +22,7 @@ async function drip(caller: Caller, byte: string | undefined): Promise<string> {
 }
 
 t.test('whoever sends too slowly is cut off, and leaves nothing', async (t) => {
-  const server = await startServer(t, impatient)
+  const server = impatient
   const valid = weights(64 * 1024)
   const put = head('PUT /v1/checkpoints/acme/slow/1', `Content-Length: ${valid.length}`)
   const form = head(
@@ -66,7 +74,7 @@ t.test('whoever sends too slowly is cut off, and leaves nothing', async (t) => {
 })
 
 t.test('150 readers that don’t read leave room for one that does', async (t) => {
-  const server = await startServer(t, { STRONGROOM_CACHE_BYTES: '16MiB' })
+  const server = await startServer(t, CACHE)
   const big = weights(20 * MIB, 1)
   t.equal((await server.put('acme/big/1', big)).status, 201)
   const lazy = Array.from({ length: 150 }, () => call(server))
@@ -86,7 +94,7 @@ t.test('150 readers that don’t read leave room for one that does', async (t) =
 })
 
 t.test('readers that stop reading are let go of', async (t) => {
-  const server = await startServer(t, { ...impatient, STRONGROOM_CACHE_BYTES: '16MiB' })
+  const server = impatient
   t.equal((await server.put('acme/big/1', weights(20 * MIB, 1))).status, 201)
   const caller = call(server)
   await caller.send(head(`GET ${fileUrl('acme/big/1')}`))

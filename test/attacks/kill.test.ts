@@ -1,16 +1,13 @@
 import { mkdirSync, readdirSync, watch } from 'node:fs'
 import { join } from 'node:path'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { ADMIN } from '../helpers/server.ts'
 import { type ChildServer, startChild } from './child-server.ts'
 import { dice, weights } from './hostile.ts'
 
-// Half of the kills each for one file by PUT and several by a form, in test files of their own that run side by side.
-const KILLS = Number(process.env['STRONGROOM_TEST_KILLS'] ?? 20) / 2
+// More kills: STRONGROOM_TEST_KILLS=2000 STRONGROOM_TEST_SEED=7 node test/attacks/kill.test.ts
+const KILLS = Number(process.env['STRONGROOM_TEST_KILLS'] ?? 20)
 const SEED = Number(process.env['STRONGROOM_TEST_SEED'] ?? 1)
-/** So that thousands of kills may be asked for. */
-const KILL_MS = 3_000
-
 const authorization = `Bearer ${ADMIN}`
 
 /** A publish that was tried: one file by PUT, or two by a form. */
@@ -82,15 +79,18 @@ async function inspect(
 }
 
 /** Kills a server that publishes versions of these files, again and again, and looks at what is there afterwards. */
-export async function killRounds(t: Test, paths: readonly string[]): Promise<void> {
-  t.setTimeout(30_000 + KILLS * KILL_MS)
-  const folder = t.testdir()
-  mkdirSync(join(folder, 'data'))
+async function killRounds(
+  t: Test,
+  folder: string,
+  rounds: number,
+  paths: readonly string[],
+): Promise<void> {
+  mkdirSync(join(folder, 'data'), { recursive: true })
   const roll = dice(SEED)
   const attempts: Attempt[] = []
   let server = await startChild(folder)
   t.teardown(() => server.kill())
-  for (let round = 0; round < KILLS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const fresh = Array.from({ length: 4 }, (_, i): Attempt => {
       const bytes = (file: number) =>
         weights(
@@ -147,3 +147,19 @@ export async function killRounds(t: Test, paths: readonly string[]): Promise<voi
     `${attempts.length} publishes, ${acknowledged} acknowledged, ${found.filter(({ isThere }) => isThere).length} there`,
   )
 }
+
+const LIMIT_MS = 60_000 + KILLS * 3_000
+t.setTimeout(LIMIT_MS)
+
+t.test('a server that is killed keeps what it acknowledged, and nothing by halves', async (t) => {
+  t.setTimeout(LIMIT_MS)
+  const folder = t.testdir()
+  // Two servers side by side, each with a folder of its own: most of the time goes into starting them.
+  await Promise.all([
+    killRounds(t, join(folder, 'one'), Math.ceil(KILLS / 2), ['model.safetensors']),
+    killRounds(t, join(folder, 'several'), Math.ceil(KILLS / 2), [
+      'a.safetensors',
+      'b/c.safetensors',
+    ]),
+  ])
+})
