@@ -6,6 +6,9 @@ import { ADMIN } from '../helpers/server.ts'
 
 const BIN = join(import.meta.dirname, '../../bin/strongroom.js')
 
+/** Without what tap makes a child measure: it triples the time that a start takes. */
+const PLAIN = ['env', '-u', 'NODE_OPTIONS', '-u', 'NODE_V8_COVERAGE']
+
 /** A server in a process of its own, which can be killed. */
 export interface ChildServer {
   readonly url: string
@@ -19,7 +22,7 @@ export async function startChild(
   settings: Readonly<Record<string, string>> = {},
   launcher: readonly string[] = [],
 ): Promise<ChildServer> {
-  const [program, ...args] = [...launcher, process.execPath, BIN, 'serve']
+  const [program, ...args] = [...launcher, ...PLAIN, process.execPath, BIN, 'serve']
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { rawFile, u8 } from '../../bench/fuzz-safetensors/raw-file.ts'
-import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
+import { ADMIN, startServer } from '../helpers/server.ts'
+import { startChild } from './child-server.ts'
 import { blobsOf, call, head, MIB, staged, verdict } from './hostile.ts'
 
 // On a machine with more to do.
@@ -23,9 +24,12 @@ function endless(first: string, filler: string, bytes: number) {
   return { body: body(), pieces }
 }
 
-const publish = (server: TestServer, body: AsyncIterable<Uint8Array>): Promise<Response> =>
-  server.request('/v1/checkpoints/acme/bomb/1', {
-    token: ADMIN,
+const publish = (
+  server: { readonly url: string },
+  body: AsyncIterable<Uint8Array>,
+): Promise<Response> =>
+  fetch(`${server.url}/v1/checkpoints/acme/bomb/1`, {
+    headers: { authorization: `Bearer ${ADMIN}` },
     method: 'PUT',
     body,
     duplex: 'half',
@@ -97,6 +101,8 @@ function tinyEntries(count: number): readonly Buffer[] {
 }
 
 t.test('1,000,000 tiny entries and one more are judged while others are served', async (t) => {
+  const server = await startChild(t.testdir())
+  t.teardown(server.kill)
   const pieces = tinyEntries(1_000_001)
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
   async function* body() {

@@ -31,7 +31,7 @@ export function weights(sizeBytes: number, seed = 1): Uint8Array<ArrayBuffer> {
   return writeSafetensors(tensors, { seed: String(seed) })
 }
 
-export interface Problem {
+interface Problem {
   readonly status: number
   readonly code?: string
   readonly reason?: string

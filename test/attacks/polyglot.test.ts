@@ -1,7 +1,8 @@
 import t from 'tap'
 import { rawFile, u8 } from '../../bench/fuzz-safetensors/raw-file.ts'
 import { ADMIN, startServer } from '../helpers/server.ts'
-import { blobsOf, read, staged, verdict, weights } from './hostile.ts'
+import { startChild } from './child-server.ts'
+import { blobsOf, fileUrl, read, staged, verdict, weights } from './hostile.ts'
 import { pickles, zip } from './pickles.ts'
 
 // On a machine with more to do.
@@ -86,6 +87,9 @@ t.test('a length that happens to be another magic is a length', async (t) => {
 })
 
 t.test('a length that says PK is judged like every other', async (t) => {
+  const server = await startChild(t.testdir())
+  t.teardown(server.kill)
+  const headers = { authorization: `Bearer ${ADMIN}` }
   // 67 MB of header, as "PK\x03\x04" says; then an archive that begins in it and ends the last tensor.
   const length = 0x04034b50
   const hidden = zip('archive/data.pkl', pickle, 8 + length)
@@ -96,16 +100,15 @@ t.test('a length that says PK is judged like every other', async (t) => {
       yield Buffer.alloc(Math.min(left, 65536), 0x20)
     yield hidden
   }
-  const answer = await server.request('/v1/checkpoints/acme/pk/1', {
-    token: ADMIN,
+  const answer = await fetch(`${server.url}/v1/checkpoints/acme/pk/1`, {
+    headers,
     method: 'PUT',
     body: body(),
     duplex: 'half',
   })
   t.equal(answer.status, 201)
-  const served = await server.request('/v1/checkpoints/acme/pk/1/files/model.safetensors', {
-    token: ADMIN,
-    headers: { range: 'bytes=0-8' },
+  const served = await fetch(`${server.url}${fileUrl('acme/pk/1')}`, {
+    headers: { ...headers, range: 'bytes=0-8' },
   })
   t.match(Object.fromEntries(served.headers), {
     'content-type': 'application/octet-stream',
