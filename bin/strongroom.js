@@ -2,7 +2,7 @@
 // Plain JavaScript that Node 20 parses too: the program itself is TypeScript, which needs Node 24, and
 // this file finds one. `npm ci` puts it into node_modules/.bin on Linux x64.
 import { spawn, spawnSync } from 'node:child_process'
-import { enableCompileCache } from 'node:module'
+import module from 'node:module'
 import process from 'node:process'
 import { URL, fileURLToPath } from 'node:url'
 
@@ -43,7 +43,7 @@ if (isRecent(process.versions.node)) {
   process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
     new URL('../node_modules/.cache/strongroom', import.meta.url),
   )
-  enableCompileCache(process.env.NODE_COMPILE_CACHE)
+  module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
   const { main } = await import('../src/cli/main.ts')
   process.exitCode = await main(process.argv.slice(2))
 } else if (isRecent(spawnSync(bundledNode, ['--version'], { encoding: 'utf8' }).stdout ?? '')) {

@@ -1,6 +1,7 @@
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   type HTTPMethods,
   LogController,
@@ -9,6 +10,7 @@ import { randomUUID } from 'node:crypto'
 import type { Server, ServerOptions } from 'node:http'
 import { countStrangers } from '../src/access/strangers.ts'
 import { RegistryError } from '../src/errors.ts'
+import type { Metrics } from '../src/metrics.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { auditRoutes } from './audit.ts'
 import { authenticateAll } from './authenticate.ts'
@@ -31,6 +33,8 @@ export interface App {
   readonly fastify: FastifyInstance
   /** `/readyz` says so from now on. */
   readonly markStopping: () => void
+  /** Resolves once no handler runs any more, whether or not its caller is still there. */
+  readonly settled: () => Promise<unknown>
 }
 
 /** The registry's HTTP. */
@@ -51,7 +55,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     schemaController: { compilersFactory: { buildValidator } },
     frameworkErrors: (error, request, reply) => {
@@ -67,6 +71,11 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   fastify.addHook('onClose', strangers.close)
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
+    // A socket that is gone no longer knows whose it was.
+    const address = request.ip
+    reply.raw.once('close', () => {
+      recordRequest(request, reply, address, metrics)
+    })
     // Closes a connection on which nothing moves; routes that work in silence lift it.
     request.raw.socket.setTimeout(config.STALL_TIMEOUT_MS)
     done()
@@ -77,27 +86,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     askForBody(request.raw, reply.raw)
     done()
   })
-  fastify.addHook('onResponse', (request, reply, done) => {
-    const route = routeOf(request)
-    const { method } = request
-    metrics.requests.inc({ method, route, status: reply.raw.statusCode })
-    metrics.requestSeconds.observe({ method, route }, reply.elapsedTime / 1000)
-    const { owner, name, version, ref } = (request.params ?? {}) as Record<string, string>
-    request.log.info(
-      {
-        method,
-        route,
-        status: reply.raw.statusCode,
-        ms: Math.round(reply.elapsedTime),
-        address: request.ip,
-        token: request.principal?.tokenId,
-        ...(request.is404 ? {} : { owner, name, ref: version ?? ref }),
-      },
-      'request',
-    )
-    done()
-  })
-
+  const handling = trackHandlers(fastify)
   const methodsByUrl = collectMethods(fastify)
   await documentRoutes(fastify, config.PUBLIC_URL)
   healthRoutes(fastify, strongroom, () => stopping)
@@ -116,7 +105,56 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
       // A connection whose answer ends from now on has nothing to wait for.
       fastify.server.keepAliveTimeout = 1
     },
+    settled: () => Promise.allSettled(handling),
   }
+}
+
+/** What the handlers of all routes registered from now on are busy with. */
+function trackHandlers(fastify: FastifyInstance): ReadonlySet<Promise<unknown>> {
+  const handling = new Set<Promise<unknown>>()
+  fastify.addHook('onRoute', (route) => {
+    const { handler } = route
+    route.handler = function (request, reply) {
+      const result: unknown = handler.call(this, request, reply)
+      if (result instanceof Promise) {
+        const done = (): void => {
+          handling.delete(result)
+        }
+        handling.add(result)
+        result.then(done, done)
+      }
+      return result
+    }
+  })
+  return handling
+}
+
+/** One line and one count a request, also of one whose caller hung up before the end. */
+function recordRequest(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  address: string,
+  metrics: Metrics,
+): void {
+  const route = routeOf(request)
+  const { method } = request
+  const status = reply.raw.statusCode
+  metrics.requests.inc({ method, route, status })
+  metrics.requestSeconds.observe({ method, route }, reply.elapsedTime / 1000)
+  const { owner, name, version, ref } = (request.params ?? {}) as Record<string, string>
+  request.log.info(
+    {
+      method,
+      route,
+      status,
+      ms: Math.round(reply.elapsedTime),
+      address,
+      token: request.principal?.tokenId,
+      ...(request.is404 ? {} : { owner, name, ref: version ?? ref }),
+      ...(reply.raw.writableFinished ? {} : { aborted: true }),
+    },
+    'request',
+  )
 }
 
 const routeOf = (request: FastifyRequest): string =>

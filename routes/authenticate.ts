@@ -17,6 +17,11 @@ declare module 'fastify' {
   }
 }
 
+type Params = Record<'owner' | 'name' | 'version' | 'ref', string>
+
+/** The longest that names can make it; these haven't been judged. */
+const MAX_SUBJECT = 96 + 1 + 96 + 1 + 128
+
 const ADDRESSES_KEPT = 10_000
 /** Of IPv6: one subscriber has a /64 of addresses, which count as one. */
 const SUBSCRIBER_BITS = 64
@@ -80,11 +85,14 @@ export async function authenticateAll(
       requireRole(principal, access)
     } catch (error) {
       const { method, routeOptions, ip: address } = request
+      const { owner, name, version, ref = version } = request.params as Partial<Params>
+      const subject = owner === undefined ? undefined : `${owner}/${name ?? ''}@${ref ?? ''}`
       audit.refused({
         action: 'refuse',
         actorId: principal.tokenId,
         actorName: principal.name,
         address,
+        subject: subject?.slice(0, MAX_SUBJECT),
         outcome: 'FORBIDDEN',
         details: { method, route: routeOptions.url },
       })

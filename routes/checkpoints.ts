@@ -10,6 +10,7 @@ import {
   summarize,
 } from '../src/registry/describe.ts'
 import { fileOf, notFound } from '../src/registry/resolve.ts'
+import type { FileVerdict } from '../src/registry/verify.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { principalOf } from './authenticate.ts'
 import {
@@ -206,6 +207,7 @@ export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom)
           subject: subjectOf(resolved),
           revision,
           outcome: verdict.valid ? 'ok' : 'INTEGRITY_FAILURE',
+          details: { failing: failing(verdict.files) },
         })
         reply.headers(revisionHeaders(resolved))
         return verdict
@@ -215,3 +217,12 @@ export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom)
     },
   )
 }
+
+const MAX_FAILING = 100
+
+/** The files that don't hold, as an audit entry names them. */
+const failing = (files: readonly FileVerdict[]): readonly object[] =>
+  files
+    .filter(({ valid }) => !valid)
+    .slice(0, MAX_FAILING)
+    .map(({ path, chunk }) => ({ path, chunk }))

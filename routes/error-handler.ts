@@ -150,7 +150,9 @@ function fieldErrors(
   for (const { keyword, instancePath, message = 'is not valid', params } of errors) {
     if (keyword === 'anyOf' || details.size === MAX_FIELD_ERRORS) continue
     const field = fieldOf(where, instancePath, params)
-    details.set(field, (details.get(field) ?? new Set()).add(message))
+    const allowed = params['allowedValues']
+    const detail = Array.isArray(allowed) ? `must be one of ${allowed.join(', ')}` : message
+    details.set(field, (details.get(field) ?? new Set()).add(detail))
   }
   return [...details].map(([field, ways]) => ({ field, detail: [...ways].join(' or ') }))
 }

@@ -70,10 +70,12 @@ export function fileRoutes(app: FastifyInstance, strongroom: Strongroom): void {
       }
       const selection = select(request.headers.range, conditions, validators, size)
       const principal = principalOf(request)
+      // Before the bytes: a socket that is gone no longer knows whose it was.
+      const address = request.ip
       const parts = { read, stallTimeoutMs: config.STALL_TIMEOUT_MS, nextTurn }
-      const bytes = await sendBlob(request, reply, blob, selection, context, parts)
-      strongroom.metrics.sentBytes.inc(bytes)
-      audit.download({ principal, address: request.ip, ...context, bytes })
+      const sent = await sendBlob(request, reply, blob, selection, context, parts)
+      strongroom.metrics.sentBytes.inc(sent.bytes)
+      audit.download({ principal, address, ...context, ...sent })
       return reply
     }
 
@@ -94,6 +96,7 @@ export function fileRoutes(app: FastifyInstance, strongroom: Strongroom): void {
   app.get(
     url,
     {
+      exposeHeadRoute: false,
       config: { access: 'read' },
       schema: { ...schema, operationId: 'getFile', summary: 'Download a file, or ranges of it' },
     },
@@ -102,7 +105,7 @@ export function fileRoutes(app: FastifyInstance, strongroom: Strongroom): void {
   app.head(
     url,
     {
-      config: { access: 'read' },
+      config: { access: 'read', swagger: { exposeHeadRoute: true } },
       schema: { ...schema, operationId: 'headFile', summary: 'The headers of a download' },
     },
     serve('HEAD'),

@@ -18,7 +18,6 @@ export function healthRoutes(
   app.get(
     '/livez',
     {
-      exposeHeadRoute: true,
       config: open,
       schema: {
         operationId: 'livez',
@@ -33,7 +32,6 @@ export function healthRoutes(
   app.get(
     '/readyz',
     {
-      exposeHeadRoute: true,
       config: open,
       schema: {
         operationId: 'readyz',
@@ -53,7 +51,6 @@ export function healthRoutes(
   app.get(
     '/health',
     {
-      exposeHeadRoute: true,
       config: open,
       schema: {
         operationId: 'health',

@@ -9,7 +9,6 @@ export async function documentRoutes(
   publicUrl: string | undefined,
 ): Promise<void> {
   await app.register(swagger, {
-    exposeHeadRoutes: true,
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -55,6 +54,7 @@ export async function documentRoutes(
     // Nothing is asked of other hosts, and a registry without TLS has no https to be upgraded to.
     transformStaticCSP: (policy) =>
       policy.replace(/ validator\.swagger\.io| upgrade-insecure-requests;| https:/g, ''),
+    theme: { title: 'Strongroom' },
     uiConfig: { deepLinking: true },
   })
 }

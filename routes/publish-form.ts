@@ -18,10 +18,9 @@ export function formOf(
   const expected = new Map<FilePath, Sha256>()
 
   function takeField(name: string, value: unknown): void {
-    const fields = stringsOf(name, value)
-    if (name === 'metadata') metadata = fields
+    if (name === 'metadata') metadata = stringsOf(name, value)
     else if (name === 'sha256') {
-      for (const [path, hex] of Object.entries(fields)) {
+      for (const [path, hex] of Object.entries(stringsOf(name, value))) {
         expected.set(parseFilePath(path), parseSha256(hex, `body.sha256.${path}`))
       }
     } else throw invalid(`body.${name}`, 'is not a field of this form')

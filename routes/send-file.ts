@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Blob } from '../db/ledger.ts'
+import { RegistryError } from '../src/errors.ts'
 import { planByteranges } from '../src/http/multipart-ranges.ts'
 import { type ByteRange, formatContentRange } from '../src/http/range.ts'
 import type { NextTurn } from '../src/turns.ts'
@@ -12,6 +13,12 @@ const BYTES = 'application/octet-stream'
 /** What of a blob is sent, in answer to which Range. */
 export type Selection =
   { readonly kind: 'whole' } | { readonly kind: 'ranges'; readonly ranges: readonly ByteRange[] }
+
+/** What became of a response's body; `outcome` is the audit log's word. */
+export interface Sent {
+  readonly bytes: number
+  readonly outcome: string
+}
 
 interface Body {
   readonly status: 200 | 206
@@ -50,7 +57,7 @@ function bodyOf(blob: Blob, selection: Selection, context: ReadContext, read: Re
  * Sends verified bytes over the raw socket, each slot written where it lies. The first piece is verified before the
  * status line goes out, so that a failure there is still an answer; a later one cuts the connection.
  *
- * @returns the bytes of the body that were handed to the socket.
+ * @returns the bytes of the body that were handed to the socket, and how it ended.
  */
 export async function sendBlob(
   request: FastifyRequest,
@@ -63,11 +70,11 @@ export async function sendBlob(
     readonly stallTimeoutMs: number
     readonly nextTurn: NextTurn
   },
-): Promise<number> {
+): Promise<Sent> {
   const { status, headers, pieces } = bodyOf(blob, selection, context, parts.read)
   const iterator = pieces()
   const { raw } = reply
-  let sent = 0
+  let bytes = 0
   try {
     let next = await iterator.next()
     reply.hijack()
@@ -75,20 +82,22 @@ export async function sendBlob(
     request.raw.socket.setTimeout(parts.stallTimeoutMs)
     while (next.done !== true) {
       await write(raw, next.value)
-      sent += next.value.length
+      bytes += next.value.length
       await parts.nextTurn()
       next = await iterator.next()
     }
     raw.end()
+    return { bytes, outcome: 'ok' }
   } catch (error) {
     if (!reply.sent && !raw.headersSent) throw error
     // The status line is out: the one signal that is left is a connection that breaks off.
     raw.destroy()
-    if (!(error instanceof ClientGone)) request.log.warn({ err: error }, 'a response was cut off')
+    if (error instanceof ClientGone) return { bytes, outcome: 'ABORTED' }
+    request.log.warn({ err: error }, 'a response was cut off')
+    return { bytes, outcome: error instanceof RegistryError ? error.code : 'INTERNAL' }
   } finally {
     await iterator.return()
   }
-  return sent
 }
 
 /** The preamble of a part goes out once the part's first bytes are verified. */

@@ -23,11 +23,7 @@ const Wanted = Type.Object(
       maxLength: 128,
       pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
     }),
-    role: Type.Union(
-      (['reader', 'writer', 'detector', 'auditor', 'admin'] as const).map((role) =>
-        Type.Literal(role),
-      ),
-    ),
+    role: Type.Enum(['reader', 'writer', 'detector', 'auditor', 'admin']),
     scope: Type.String({
       default: '*',
       description: '`*`, `owner/*`, `owner/name` or `owner/prefix*`',

@@ -38,8 +38,9 @@ export async function serve(config: Config, warnings: readonly string[]): Promis
   const stop = (): void => {
     end(0)
   }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
+  // Each may come twice: from a job's shell, and once more from npm.
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
 
   let strongroom: Strongroom | undefined
   let app: App | undefined
@@ -79,6 +80,8 @@ async function shutDown(
   } finally {
     clearTimeout(deadline)
   }
+  // Those that were cut off still have something to clean up, and to enter.
+  await app.settled()
   await strongroom.close()
   log.info('stopped')
 }

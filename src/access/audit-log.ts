@@ -10,6 +10,8 @@ export interface Download {
   readonly revision: string
   readonly path: string
   readonly bytes: number
+  /** `ok`, `ABORTED` when the caller hung up or was cut off, or the code of what went wrong. */
+  readonly outcome: string
 }
 
 /** The part of the audit log that isn't written inside the transaction of a change. */
@@ -18,7 +20,7 @@ export interface AuditLog {
   note: (note: AuditNote) => void
   /** Counted: one entry a minute for the same refusal to the same token. */
   refused: (note: AuditNote) => void
-  /** Counted: one entry a token, file and minute. */
+  /** Counted: one entry a token, file, outcome and minute. */
   download: (download: Download) => void
   /** Writes all that is known so far, so that whoever reads the log next sees it. */
   flush: () => Promise<void>
@@ -117,7 +119,7 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
     refused: (note) => {
       count(['refuse', note], note)
     },
-    download: ({ principal, address, subject, revision, path, bytes }) => {
+    download: ({ principal, address, subject, revision, path, bytes, outcome }) => {
       const note: AuditNote = {
         action: 'download',
         actorId: principal.tokenId,
@@ -125,10 +127,10 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
         address,
         subject,
         revision,
-        outcome: 'ok',
+        outcome,
         details: { path },
       }
-      count(['download', principal.tokenId, revision, path], note, bytes)
+      count(['download', principal.tokenId, revision, path, outcome], note, bytes)
     },
     flush,
     close: async () => {

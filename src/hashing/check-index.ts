@@ -36,16 +36,19 @@ export function checkIndex(text: Uint8Array, shards: readonly Shard[]): string |
       return 'its weight_map maps a tensor to something else than a path'
     const shard = shardOf.get(posix.normalize(path))
     if (shard === undefined)
-      return 'it names a shard that is not a safetensors file of this version'
+      return `it names a shard that is not a safetensors file of this version: ${quoted(path)}`
     let names = held.get(shard)
     if (names === undefined) {
       names = namesOf(shard)
       held.set(shard, names)
     }
-    if (!names.has(tensor)) return 'it names a tensor that its shard does not hold'
+    if (!names.has(tensor))
+      return `it names a tensor that its shard does not hold: ${quoted(tensor)}`
   }
   return undefined
 }
+
+const quoted = (text: string): string => JSON.stringify(text.slice(0, 200))
 
 const namesIn = (shards: readonly Shard[]): number =>
   shards.reduce((sum, { nameEnds }) => sum + nameEnds.length, 0)

@@ -46,9 +46,17 @@ export function describeVersion({ version, files }: ResolvedVersion): Descriptio
       metadata,
     })),
     tags: version.tags,
-    warnings: version.warnings,
+    warnings: [...version.warnings, ...files.flatMap(damageOf)],
   }
 }
+
+/** The one warning that comes and goes: a repair takes it away. */
+const damageOf = ({ path, blob }: ResolvedVersion['files'][number]): readonly string[] =>
+  blob.state === 'sealed'
+    ? []
+    : [
+        `the stored bytes of ${JSON.stringify(path)} are damaged and quarantined; publish them again to repair it`,
+      ]
 
 export const describeTensor = ({
   name,

@@ -109,7 +109,7 @@ export function createPublish(parts: {
       const outcome = await ledger.publish(draft)
       if (!('retired' in outcome)) {
         discard = true
-        throw refusalOf(outcome)
+        throw await refusalOf(outcome, draft)
       }
       for (const id of outcome.retired) await vault.remove(id)
       return outcome.outcome
@@ -127,6 +127,15 @@ export function createPublish(parts: {
       // What can't be removed now has no row, and is swept at the next start.
       if (discard) await Promise.allSettled(admitted.map((file) => file.admitted.staged.discard()))
     }
+  }
+
+  async function refusalOf(
+    outcome: PublishRefusal,
+    { owner, name, version }: Publication,
+  ): Promise<RegistryError> {
+    const tagged =
+      outcome.outcome === 'tag_exists' ? await ledger.resolve(owner, name, version) : undefined
+    return asError(outcome, tagged?.version.revision)
   }
 
   async function draftOf(
@@ -244,7 +253,7 @@ function checkPaths(files: readonly { readonly path: FilePath }[], maxFiles: num
   }
 }
 
-function refusalOf(outcome: PublishRefusal): RegistryError {
+function asError(outcome: PublishRefusal, tagged: string | undefined): RegistryError {
   switch (outcome.outcome) {
     case 'exists':
       return new RegistryError('VERSION_EXISTS', 'This version exists, and is not the same.', {
@@ -257,7 +266,9 @@ function refusalOf(outcome: PublishRefusal): RegistryError {
         { reason: outcome.reason },
       )
     case 'tag_exists':
-      return new RegistryError('VERSION_EXISTS', 'A tag of this checkpoint has that name.')
+      return new RegistryError('VERSION_EXISTS', 'A tag of this checkpoint has that name.', {
+        revision: tagged ?? null,
+      })
     case 'unauthenticated':
       return new RegistryError('UNAUTHENTICATED', 'The token ended while the upload went on.')
     case 'forbidden':

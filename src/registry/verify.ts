@@ -10,7 +10,7 @@ export interface FileVerdict {
   readonly valid: boolean
   readonly sha256: string
   readonly size: number
-  /** The first chunk that doesn't hold. */
+  /** The first chunk that doesn't hold; absent for bytes that were quarantined before and aren't read again. */
   readonly chunk?: number
 }
 
@@ -32,7 +32,7 @@ export function createVerifyVersion(parts: {
 
   /** The first chunk that doesn't hold; undefined when all of the blob does. */
   async function firstBadChunk(blob: Blob, session: Session): Promise<number | undefined> {
-    if (blob.state !== 'sealed' || blob.chunkSize > SLOT_BYTES) return 0
+    if (blob.chunkSize > SLOT_BYTES) return 0
     const file = await blobs.open(blob.vaultId)
     if (file === undefined) return 0
     try {
@@ -80,6 +80,7 @@ export function createVerifyVersion(parts: {
     context: ReadContext,
   ): Promise<FileVerdict> {
     const { sha256, size } = blob
+    if (blob.state !== 'sealed') return { path, valid: false, sha256, size }
     const session = pool.openSession()
     try {
       const chunk = await firstBadChunk(blob, session)
@@ -88,7 +89,7 @@ export function createVerifyVersion(parts: {
       const now = await ledger.blob(blob.id)
       if (now !== undefined && now.vaultId !== blob.vaultId)
         return await verifyFile({ path, blob: now }, context)
-      if (blob.state === 'sealed') await onCorrupt(blob, chunk, context)
+      await onCorrupt(blob, chunk, context)
       return { path, valid: false, sha256, size, chunk }
     } finally {
       session.end()

@@ -87,7 +87,9 @@ function failUnlike(head: Uint8Array): never {
   const sentence =
     looksLike === 'unknown'
       ? 'the file is not safetensors'
-      : `the file is not safetensors: it looks like ${looksLike}`
+      : looksLike === 'empty'
+        ? 'the file is empty'
+        : `the file is not safetensors: it looks like ${looksLike}`
   throw new SafetensorsError('not_safetensors', sentence, { offset: 0, looksLike })
 }
 

@@ -29,6 +29,7 @@ const download = (change: Partial<Download> = {}): Download => ({
   revision: 'r1',
   path: 'model.safetensors',
   bytes: 10,
+  outcome: 'ok',
   ...change,
 })
 

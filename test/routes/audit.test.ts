@@ -1,5 +1,6 @@
 import t from 'tap'
 import { tamper } from '../db/fixture.ts'
+import { writeSafetensors } from '../../src/safetensors/write.ts'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import { join } from 'node:path'
 import { type Json, jsonOf, problem, smallFile } from './wire.ts'
@@ -131,4 +132,30 @@ t.test('the log speaks of everyone: a token that reaches some does not get it', 
   }
   const auditor = await server.token('auditor')
   t.equal((await server.request('/v1/audit', { token: auditor })).status, 200)
+})
+
+t.test('a download whose caller hangs up is entered as such, with its address', async (t) => {
+  const server = await startServer(t)
+  const large = writeSafetensors([
+    { name: 'w', dtype: 'U8', shape: [24_000_000], bytes: new Uint8Array(24_000_000) },
+  ])
+  await server.put('acme/audited/1.0', large)
+  const response = await server.request(FILE)
+  const reader = response.body?.getReader()
+  await reader?.read()
+  await reader?.cancel()
+  for (;;) {
+    const [entry] = await entriesOf(server, '&action=download')
+    if (entry === undefined) continue
+    t.match(entry, { outcome: 'ABORTED', address: '127.0.0.1', details: { count: 1 } })
+    return
+  }
+})
+
+t.test('who was refused for the role of the token is entered with what it asked for', async (t) => {
+  const server = await startServer(t)
+  const reader = await server.token('reader')
+  await server.put('acme/audited/1.0', smallFile(), { token: reader })
+  const [entry] = await entriesOf(server, '&action=refuse')
+  t.match(entry, { outcome: 'FORBIDDEN', subject: 'acme/audited@1.0', address: '127.0.0.1' })
 })

@@ -32,10 +32,10 @@ t.test('a body at an address that leads nowhere is not looked at', async (t) => 
 t.test('another method is 405 and says which there are', async (t) => {
   for (const [path, method, allow] of [
     ['/livez', 'POST', ['GET', 'HEAD']],
-    ['/v1/tokens', 'PUT', ['GET', 'POST']],
+    ['/v1/tokens', 'PUT', ['GET', 'HEAD', 'POST']],
     ['/v1/tokens/x', 'GET', ['DELETE']],
-    ['/v1/audit', 'DELETE', ['GET']],
-    ['/v1/checkpoints', 'PATCH', ['GET']],
+    ['/v1/audit', 'DELETE', ['GET', 'HEAD']],
+    ['/v1/checkpoints', 'PATCH', ['GET', 'HEAD']],
     ['/v1/checkpoints/a/b/1.0/files/x', 'PUT', ['GET', 'HEAD']],
     ['/v1/checkpoints/a/b/1.0/verify', 'GET', ['POST']],
   ] as const) {
