@@ -8,6 +8,7 @@ import type { Slots } from '../hashing/slots.ts'
 import type { HeaderColumns } from '../safetensors/columns.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator, type SafetensorsHeader, type Validator } from '../safetensors/stream.ts'
+import { createTurns } from '../turns.ts'
 import { createSlotWriter } from './slot-writer.ts'
 import type { Staged, Vault } from './vault.ts'
 
@@ -44,6 +45,9 @@ export type Admit = (
 ) => Promise<Admitted>
 
 const LARGE_HEADER_BYTES = 1024 * 1024
+/** Judged in a few milliseconds; so many uploads have their turn in one round of the event loop. */
+const HEADER_BYTES_A_TURN = 192 * 1024
+const HEADERS_A_ROUND = 4
 /** An out-of-order header with more tensors than this is sorted off the main thread. */
 const SORT_HERE_TENSORS = 20_000
 
@@ -59,6 +63,7 @@ export function createAdmission(parts: {
 }): Admit {
   const { vault, pool, slots, limits } = parts
   const uploadSlots = createGate(Math.floor(slots.total / 4))
+  const nextTurn = createTurns(HEADERS_A_ROUND)
   const headerMemory = createGate(limits.headerMemoryBytes)
 
   return async function admit(body, request) {
@@ -80,6 +85,7 @@ export function createAdmission(parts: {
     const heldMemory: (() => void)[] = []
     let kept = false
     let received = 0
+    let sinceTurn = 0
 
     /** Memory is never waited for: a publish of several large files would wait for itself. */
     function holdMemory(bytes: number): void {
@@ -92,6 +98,12 @@ export function createAdmission(parts: {
     }
 
     async function judge(chunk: Uint8Array, judging: Validator): Promise<void> {
+      // One round of the event loop can bring 2 MiB: so much of a header would keep it for 60 ms and more.
+      sinceTurn += judging.header === undefined ? chunk.length : 0
+      if (sinceTurn > HEADER_BYTES_A_TURN) {
+        sinceTurn = 0
+        await nextTurn()
+      }
       const known = judging.headerBytes
       const before = judging.header
       judging.write(chunk)
@@ -142,8 +154,17 @@ async function checkTilingElsewhere(pool: HashPool, header: SafetensorsHeader): 
   const { columns, dataBegin } = header
   const check = (what: HeaderColumns): Promise<CheckTilingResult> =>
     pool.run('upload', { kind: 'check_tiling', columns: what, dataBegin })
-  // Names are most of a header and copying them takes its time: they follow only when one must be told.
-  const nameless = { ...columns, names: new Uint8Array(0), nameEnds: new Uint32Array(0) }
+  // Names are most of a header, and copying takes its time: all but offsets follows only when a name must be told.
+  const nameless: HeaderColumns = {
+    count: columns.count,
+    begins: columns.begins,
+    ends: columns.ends,
+    names: new Uint8Array(0),
+    nameEnds: new Uint32Array(0),
+    dtypes: new Uint8Array(0),
+    dims: new Float64Array(0),
+    dimEnds: new Uint32Array(0),
+  }
   if (typeof (await check(nameless)) === 'number') return
   const verdict = await check(columns)
   if (typeof verdict === 'number') throw new Error('a header was judged in two ways')
