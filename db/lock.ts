@@ -12,7 +12,7 @@ const MEETING_MS = 200
  * @returns what lets go of it
  * @throws LedgerRefused when another holds it
  */
-export function lockLedger(file: string): () => void {
+export function lockFor(what: 'ledger' | 'vault', file: string): () => void {
   let db: Database.Database | undefined
   try {
     createPrivate(file)
@@ -28,7 +28,7 @@ export function lockLedger(file: string): () => void {
   } catch (error) {
     db?.close()
     if (codeOf(error)?.startsWith('SQLITE_BUSY') !== true) throw refusalOf(error, file)
-    const sentence = `another server has this ledger open (${file}): end that one, or give this one a ledger of its own`
+    const sentence = `another server has this ${what} open (${file}): end that one, or give this one a ${what} of its own`
     throw new LedgerRefused(sentence, { cause: error })
   }
 }

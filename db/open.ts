@@ -5,7 +5,7 @@ import { readBlobs } from './blobs.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { connectReader, createPrivate, refusalOf } from './connect.ts'
 import type { AuditHead, Ledger, LedgerOptions } from './ledger.ts'
-import { lockLedger } from './lock.ts'
+import { lockFor } from './lock.ts'
 import { readTensorNames, readTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
 import { vaultBinding } from './vault-binding.ts'
@@ -34,7 +34,7 @@ export async function openLedger({ folder, auditKey }: LedgerOptions): Promise<L
   const file = join(folder, 'strongroom.db')
   // A copy of its own: a view may lie in memory that holds more than the key.
   const key = auditKey && Uint8Array.from(auditKey)
-  const unlock = lockLedger(join(folder, 'lock.db'))
+  const unlock = lockFor('ledger', join(folder, 'lock.db'))
   try {
     createPrivate(file)
     const writer = await startWriter({ file, auditKey: key })

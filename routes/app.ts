@@ -14,6 +14,7 @@ import type { Metrics } from '../src/metrics.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { auditRoutes } from './audit.ts'
 import { authenticateAll } from './authenticate.ts'
+import { watchBody } from './body-pace.ts'
 import { checkpointRoutes } from './checkpoints.ts'
 import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
@@ -84,6 +85,10 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   await authenticateAll(fastify, strongroom, strangers)
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
     askForBody(request.raw, reply.raw)
+    watchBody(request.raw, {
+      windowMs: config.STALL_TIMEOUT_MS,
+      minBytesPerSecond: config.MIN_UPLOAD_RATE,
+    })
     done()
   })
   const handling = trackHandlers(fastify)
@@ -150,12 +155,18 @@ function recordRequest(
       ms: Math.round(reply.elapsedTime),
       address,
       token: request.principal?.tokenId,
-      ...(request.is404 ? {} : { owner, name, ref: version ?? ref }),
+      ...(request.is404 ? {} : withoutSecrets({ owner, name, ref: version ?? ref })),
       ...(reply.raw.writableFinished ? {} : { aborted: true }),
     },
     'request',
   )
 }
+
+/** A token pasted in the wrong place is still a token. */
+const withoutSecrets = (names: Readonly<Record<string, string | undefined>>): object =>
+  Object.fromEntries(
+    Object.entries(names).map(([key, name]) => [key, name?.includes('sr_') ? '[redacted]' : name]),
+  )
 
 const routeOf = (request: FastifyRequest): string =>
   request.is404 ? 'unknown' : (request.routeOptions.url ?? 'unknown')

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
 import { notFound } from '../src/registry/resolve.ts'
+import { isStorageFull } from '../src/storage-full.ts'
 import { problemOf } from './problem.ts'
 import { refuse } from './refuse.ts'
 
@@ -31,6 +32,9 @@ const FASTIFY_REFUSALS: Readonly<Record<string, Refusal>> = {
 /** Every way to fail becomes a RegistryError here, and nowhere else. */
 export function asRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error
+  if (isStorageFull(error)) return storageFull(error)
+  const ofSend = sendRefusal(error)
+  if (ofSend !== undefined) return ofSend
   if (!isFastifyError(error)) return internal(error)
   if (error.validation !== undefined) {
     const where = error.validationContext ?? 'request'
@@ -175,6 +179,21 @@ const invalidBody = (error: FastifyError): RegistryError =>
     { errors: [{ field: 'body', detail: 'is not valid' }] },
     error,
   )
+
+const storageFull = (cause: unknown): RegistryError =>
+  new RegistryError('INSUFFICIENT_STORAGE', 'The disk is full; nothing was kept.', {}, cause)
+
+/** Static pages have conditions and ranges of their own, and a library that refuses them. */
+function sendRefusal(error: unknown): RegistryError | undefined {
+  if (!(error instanceof Error) || !('statusCode' in error)) return undefined
+  if (error.statusCode === 412)
+    return new RegistryError('PRECONDITION_FAILED', 'The page is another by now.')
+  if (error.statusCode === 416)
+    return new RegistryError('RANGE_NOT_SATISFIABLE', 'No byte of the page lies in the range.', {
+      size: '*',
+    })
+  return undefined
+}
 
 const internal = (error: unknown): RegistryError =>
   new RegistryError(

@@ -32,23 +32,24 @@ type Query = Readonly<Record<string, string | string[] | undefined>>
 const URL = '/v1/checkpoints/:owner/:name/:version'
 const META = 'meta.'
 
-const NamedFiles = Type.Object(
-  {
-    files: Type.Array(
-      Type.Object(
-        {
-          path: Type.String(),
-          sha256: Type.Optional(Type.String()),
-          upload: Type.Optional(Type.String()),
-        },
-        { additionalProperties: false },
+const namedFilesOf = (maxFiles: number) =>
+  Type.Object(
+    {
+      files: Type.Array(
+        Type.Object(
+          {
+            path: Type.String(),
+            sha256: Type.Optional(Type.String()),
+            upload: Type.Optional(Type.String()),
+          },
+          { additionalProperties: false },
+        ),
+        { minItems: 1, maxItems: maxFiles },
       ),
-      { minItems: 1 },
-    ),
-    metadata: Type.Optional(Strings),
-  },
-  { additionalProperties: false },
-)
+      metadata: Type.Optional(Strings),
+    },
+    { additionalProperties: false },
+  )
 
 /** For the document: a form has no body to check by the time schemas are looked at. */
 const Form = {
@@ -69,6 +70,9 @@ interface Target {
 
 export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom): Promise<void> {
   const { config, metrics, audit, ledger, uploads } = strongroom
+  /** How each request that was let in leaves the gate of uploads. */
+  const leaves = new WeakMap<FastifyRequest, () => void>()
+  const NamedFiles = namedFilesOf(config.MAX_FILES)
 
   function targetOf(request: FastifyRequest): Target {
     const { owner, name, version } = request.params as Params
@@ -94,6 +98,9 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
     target: Target,
   ): Promise<void> {
     requireMayPublish(target)
+    if (target.version === 'latest') throw await tagExists(target)
+    if (request.headers['content-range'] !== undefined)
+      throw invalid('headers.content-range', 'a part of a file can’t be published')
     if (request.method === 'PUT') fileOf(request)
     const announced = announcedBytes(request)
     if (
@@ -114,7 +121,18 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
         retry_after: 10,
       })
     }
-    reply.raw.once('close', leave)
+    leaves.set(request, leave)
+    // Whoever hangs up before its handler runs never gets to leave by itself.
+    if (reply.raw.destroyed) leave()
+    else reply.raw.once('close', leave)
+  }
+
+  /** The server's own tag is never a version's name. */
+  async function tagExists({ checkpoint, version }: Target): Promise<RegistryError> {
+    const tagged = await ledger.resolve(checkpoint.owner, checkpoint.name, version)
+    return new RegistryError('VERSION_EXISTS', 'That is the name of the server’s own tag.', {
+      revision: tagged?.version.revision ?? null,
+    })
   }
 
   function noteRefusal(target: Target, error: RegistryError): void {
@@ -129,6 +147,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
     reply: FastifyReply,
     publication: PublishRequest,
   ): Promise<unknown> {
+    const leave = leaves.get(request)
     try {
       const outcome = await strongroom.publish(publication)
       const { checkpoint, version } = publication
@@ -145,6 +164,8 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
       const hungUp = request.raw.destroyed && !request.raw.complete
       if (!hungUp) noteRefusal(publication, asRegistryError(error))
       throw error
+    } finally {
+      leave?.()
     }
   }
 
@@ -240,7 +261,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
         parts: config.MAX_FILES + 3,
       },
     })
-    form.post<{ Params: Params; Body: Static<typeof NamedFiles> | null | undefined }>(
+    form.post<{ Params: Params; Body: Static<ReturnType<typeof namedFilesOf>> | null | undefined }>(
       URL,
       {
         config: { access: 'publish' },
@@ -302,7 +323,7 @@ function fileOf(request: FastifyRequest): {
 function factsOf({
   files,
   metadata = {},
-}: Static<typeof NamedFiles>): ReturnType<PublishRequest['facts']> {
+}: Static<ReturnType<typeof namedFilesOf>>): ReturnType<PublishRequest['facts']> {
   return {
     metadata,
     expected: new Map(),

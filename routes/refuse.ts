@@ -56,6 +56,8 @@ function refuseAndDrain(
     'content-length': Buffer.byteLength(problem.body),
     connection: 'close',
   })
+  // The answer to a HEAD has no body to push its headers out with.
+  outgoing.flushHeaders()
   outgoing.write(problem.body)
   let drained = 0
   const timer = setTimeout(() => incoming.destroy(), DRAIN_MS)

@@ -14,6 +14,9 @@ import { principalOf } from './authenticate.ts'
 import { actorOf } from './checkpoint-params.ts'
 import { answers, NewToken, Token, TokenList } from './schemas.ts'
 
+/** From there on an RFC 3339 time no longer has four digits for its year. */
+const YEAR_10000 = Date.UTC(10_000, 0)
+
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/
 
 const Wanted = Type.Object(
@@ -153,6 +156,7 @@ function parseExpiry(text: string | null | undefined): string | undefined {
   const time = RFC_3339.test(text) ? Date.parse(text.replace(' ', 'T').toUpperCase()) : NaN
   if (Number.isNaN(time) || !namesRealDay(text))
     throw invalid('body.expires_at', 'must be an RFC 3339 time')
+  if (time >= YEAR_10000) throw invalid('body.expires_at', 'must lie before the year 10000')
   if (time <= Date.now()) throw invalid('body.expires_at', 'must lie ahead')
   return new Date(time).toISOString()
 }

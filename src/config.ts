@@ -129,7 +129,17 @@ export const SETTINGS = {
   MAX_FILES: setting(1000, whole(1, 100_000), 'files in one version'),
   MAX_TENSORS: setting(1_000_000, whole(1, 10_000_000), 'tensors in one file'),
   MAX_INDEX_BYTES: setting(32 * MIB, atLeast(1), 'largest `*.safetensors.index.json`', '32 MiB'),
-  MAX_METADATA_BYTES: setting(MIB, atLeast(1), 'metadata of one file or version, as JSON', '1 MiB'),
+  MAX_METADATA_BYTES: setting(
+    MIB,
+    atLeast(1),
+    'metadata of one version, its files’ own included',
+    '1 MiB',
+  ),
+  MAX_METADATA_KEYS: setting(
+    4096,
+    whole(1, 1_000_000),
+    'keys in the metadata of one version, its files’ own included',
+  ),
   MAX_UPLOADS: setting(64, whole(1, 10_000), 'publishes at once; more are answered 429'),
   HEADER_MEMORY_BYTES: setting(
     200 * MIB,

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, realpath } from 'node:fs/promises'
-import { dirname, sep } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import type { Logger } from 'pino'
 import type { Blob, Ledger } from '../db/ledger.ts'
+import { lockFor } from '../db/lock.ts'
 import { openLedger } from '../db/open.ts'
 import { type AuditLog, createAuditLog } from './access/audit-log.ts'
 import { type Announce, ensureFirstAdmin } from './access/first-admin.ts'
@@ -56,19 +57,23 @@ export async function openStrongroom(
   const folders = await prepareFolders(config.VAULT, config.LEDGER)
   const auditKey = await readAuditKey(config.AUDIT_KEY_FILE, folders.ledger)
   const ledger = await openLedger({ folder: folders.ledger, auditKey })
+  let unlockVault = (): void => undefined
   let pool: HashPool | undefined
   try {
     const vault = await openLocalVault(folders.vault)
+    // A copy of the ledger would sweep what the original publishes meanwhile.
+    unlockVault = lockFor('vault', join(folders.vault, 'lock.db'))
     await bindVault(vault, ledger)
     const swept = await sweepAtStart(vault, ledger)
     if (swept.staged + swept.blobs > 0) log.info(swept, 'swept what an earlier run left unfinished')
     await ensureFirstAdmin(ledger, folders.ledger, config.ADMIN_TOKEN, announce)
     await ledger.appendAudit([{ action: 'server.start', outcome: 'ok', details: { swept } }])
     pool = createHashPool(config.HASH_WORKERS, onFatal)
-    return wire(config, log, ledger, vault, pool)
+    return wire(config, log, ledger, vault, pool, unlockVault)
   } catch (error) {
     await pool?.close()
     await ledger.close()
+    unlockVault()
     throw error
   }
 }
@@ -79,6 +84,7 @@ function wire(
   ledger: Ledger,
   vault: Vault,
   pool: HashPool,
+  unlockVault: () => void,
 ): Strongroom {
   const slots = createSlots(config.CACHE_BYTES, pool.share)
   const leaves = createVerifiedLeaves(slots, pool)
@@ -100,13 +106,20 @@ function wire(
     { path, subject, revision }: ReadContext,
   ): Promise<void> {
     const details = { path, chunk, sha256: blob.sha256, vault_id: blob.vaultId }
-    const isNews = await ledger.quarantine(blob.vaultId, {
-      action: 'integrity_failure',
-      subject,
-      revision,
-      outcome: 'INTEGRITY_FAILURE',
-      details,
-    })
+    let isNews: boolean
+    try {
+      isNews = await ledger.quarantine(blob.vaultId, {
+        action: 'integrity_failure',
+        subject,
+        revision,
+        outcome: 'INTEGRITY_FAILURE',
+        details,
+      })
+    } catch (error) {
+      // The bytes are not served either way; the next read tries again to have it entered.
+      log.error({ err: error, subject, ...details }, 'damaged bytes could not be quarantined')
+      return
+    }
     if (!isNews) return
     metrics.integrityFailures.inc()
     log.error(
@@ -198,7 +211,11 @@ function wire(
           headerMemoryBytes: config.HEADER_MEMORY_BYTES,
         },
       }),
-      limits: { maxFiles: config.MAX_FILES, maxMetadataBytes: config.MAX_METADATA_BYTES },
+      limits: {
+        maxFiles: config.MAX_FILES,
+        maxMetadataBytes: config.MAX_METADATA_BYTES,
+        maxMetadataKeys: config.MAX_METADATA_KEYS,
+      },
     }),
     verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt }),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
@@ -208,10 +225,15 @@ function wire(
     close: async () => {
       clearInterval(logHead)
       await audit.close()
-      const head = await ledger.appendAudit([{ action: 'server.stop', outcome: 'ok' }])
-      log.info({ audit_head: head }, 'audit head')
+      try {
+        const head = await ledger.appendAudit([{ action: 'server.stop', outcome: 'ok' }])
+        log.info({ audit_head: head }, 'audit head')
+      } catch (error) {
+        log.error({ err: error }, 'the stop could not be entered in the audit log')
+      }
       await pool.close()
       await ledger.close()
+      unlockVault()
     },
   }
 }
@@ -235,8 +257,9 @@ async function bindVault(vault: Vault, ledger: Ledger): Promise<void> {
       'the vault holds blobs that this new ledger knows nothing of; give it its own ledger, or an empty vault',
     )
   }
-  const identity = found ?? randomUUID()
-  if (found === undefined) await vault.identify(identity)
+  // A name of its own, even where an earlier ledger named the vault: that one would sweep this one's blobs.
+  const identity = randomUUID()
+  await vault.identify(identity)
   await ledger.bindVault(identity)
 }
 

@@ -39,8 +39,13 @@ export async function checkIndexes(
       ? []
       : [{ path, names: header.columns.names, nameEnds: header.columns.nameEnds }],
   )
-  for (const file of held) {
-    if (file.file.blob.kind === 'safetensors') shards.push(await shardOfHeld(ledger, file))
+  const names = new Map<number, Omit<Shard, 'path'>>()
+  for (const { path, file } of held) {
+    const { id, kind } = file.blob
+    if (kind === 'index') continue
+    const known = names.get(id) ?? (await namesOfHeld(ledger, id))
+    names.set(id, known)
+    shards.push({ path, ...known })
   }
   for (const { path, text } of indexes) {
     const folder = posix.dirname(path)
@@ -60,10 +65,10 @@ export async function checkIndexes(
 
 const NAMES_PER_PAGE = 5000
 
-async function shardOfHeld(ledger: Ledger, { path, file }: HeldFile): Promise<Shard> {
+async function namesOfHeld(ledger: Ledger, blobId: number): Promise<Omit<Shard, 'path'>> {
   const names: Buffer[] = []
   for (let after = ''; ;) {
-    const page = await ledger.tensorNames(file.blob.id, after, NAMES_PER_PAGE)
+    const page = await ledger.tensorNames(blobId, after, NAMES_PER_PAGE)
     for (const name of page) names.push(Buffer.from(name))
     const last = page.at(-1)
     if (last === undefined || page.length < NAMES_PER_PAGE) break
@@ -76,5 +81,5 @@ async function shardOfHeld(ledger: Ledger, { path, file }: HeldFile): Promise<Sh
     end += name.length
     nameEnds[i] = end
   })
-  return { path, names: Buffer.concat(names), nameEnds }
+  return { names: Buffer.concat(names), nameEnds }
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Ledger, VersionFile } from '../../db/ledger.ts'
 import type { Principal } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
@@ -21,16 +22,26 @@ export async function findHeldFiles(
   ledger: Ledger,
   principal: Principal,
   wanted: readonly { readonly path: FilePath; readonly sha256: Sha256 }[],
+  spendMetadata: (metadata: VersionFile['metadata']) => void,
 ): Promise<readonly HeldFile[]> {
   const vouched = new Set<string>()
   const found: HeldFile[] = []
   for (const { path, sha256 } of wanted) {
+    const known = found.find(({ file }) => file.blob.sha256 === sha256)
+    if (known !== undefined) {
+      spendMetadata(known.file.metadata)
+      checkKind(path, known.file)
+      found.push({ path, file: known.file })
+      continue
+    }
+    await setImmediate()
     const held = await ledger.blobHeldBy(principal.tokenId, sha256)
     if (held === undefined) throw notFound('file')
     const { owner, name, revision, ...file } = held
     const voucher = `${owner}/${name}@${revision}`
     if (!vouched.has(voucher)) await resolveVersion(ledger, { owner, name }, revision)
     vouched.add(voucher)
+    spendMetadata(file.metadata)
     checkKind(path, file)
     found.push({ path, file })
   }

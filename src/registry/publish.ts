@@ -1,7 +1,6 @@
 import {
   type AuditNote,
   type Ledger,
-  LedgerFull,
   type NewBlob,
   type Publication,
   type PublishedFile,
@@ -13,8 +12,9 @@ import { RegistryError } from '../errors.ts'
 import { DTYPES } from '../safetensors/dtypes.ts'
 import type { HashPool } from '../hashing/pool.ts'
 import { SLOT_BYTES } from '../hashing/slots.ts'
+import { isStorageFull } from '../storage-full.ts'
 import type { Admit, Admitted } from '../vault/admit.ts'
-import { type Vault, VaultFull } from '../vault/vault.ts'
+import type { Vault } from '../vault/vault.ts'
 import { checkIndexes } from './check-indexes.ts'
 import { findHeldFiles, type HeldFile, INDEX_SUFFIX } from './held-files.ts'
 import {
@@ -28,8 +28,9 @@ import {
 import { notFound } from './resolve.ts'
 import { revisionOf } from './revision.ts'
 import {
-  checkMetadataSize,
+  createMetadataBudget,
   mergeMetadata,
+  type MetadataLimits,
   type Metadata,
   metadataWarnings,
 } from './version-metadata.ts'
@@ -59,9 +60,8 @@ export interface PublishRequest {
   readonly facts: () => PublishFacts
 }
 
-export interface PublishLimits {
+export interface PublishLimits extends MetadataLimits {
   readonly maxFiles: number
-  readonly maxMetadataBytes: number
 }
 
 /** `created`, or `same` when exactly this was published before. */
@@ -87,6 +87,7 @@ export function createPublish(parts: {
 
   return async function publish(request) {
     const admitted: NewFile[] = []
+    const spendMetadata = createMetadataBudget(limits)
     let discard = true
     try {
       for await (const { path, body, announcedBytes } of request.files) {
@@ -94,12 +95,13 @@ export function createPublish(parts: {
         const kind = path.endsWith(INDEX_SUFFIX) ? 'index' : 'safetensors'
         const file = await admit(body, { path, kind, announcedBytes })
         admitted.push({ path, admitted: file })
-        checkMetadataSize(file.header?.metadata ?? {}, limits.maxMetadataBytes)
+        spendMetadata(file.header?.metadata ?? {})
       }
       const facts = request.facts()
       checkDigests(admitted, facts.expected)
-      const held = await findHeldFiles(ledger, request.principal, facts.held)
-      checkPaths([...admitted, ...held], limits.maxFiles)
+      spendMetadata(facts.metadata)
+      checkPaths([...admitted, ...facts.held], limits.maxFiles)
+      const held = await findHeldFiles(ledger, request.principal, facts.held, spendMetadata)
       await checkIndexes(pool, ledger, admitted, held, readHeld)
       const draft = await draftOf(request, facts.metadata, admitted, held)
       for (const { admitted: file } of admitted) await file.staged.seal()
@@ -114,7 +116,7 @@ export function createPublish(parts: {
       for (const id of outcome.retired) await vault.remove(id)
       return outcome.outcome
     } catch (error) {
-      if (!(error instanceof LedgerFull || error instanceof VaultFull)) throw error
+      if (!isStorageFull(error)) throw error
       discard = true
       throw new RegistryError(
         'INSUFFICIENT_STORAGE',
@@ -153,7 +155,7 @@ export function createPublish(parts: {
       ),
       ...held.flatMap(({ file }) => (file.blob.kind === 'index' ? [] : [file.metadata])),
     ]
-    const metadata = mergeMetadata(own, callerMetadata, limits.maxMetadataBytes)
+    const metadata = mergeMetadata(own, callerMetadata)
     const warnings = metadataWarnings(metadata, version, new Date())
     // The first publisher's spelling is the checkpoint's name, and the revision rests on it.
     const { owner, name } =

@@ -15,11 +15,7 @@ const ISO_8601 =
  *
  * @throws {RegistryError} METADATA_REFUSED.
  */
-export function mergeMetadata(
-  files: readonly Metadata[],
-  caller: Metadata,
-  maxBytes: number,
-): Metadata {
+export function mergeMetadata(files: readonly Metadata[], caller: Metadata): Metadata {
   const merged: Record<string, string> = emptyRecord()
   const [first = emptyRecord(), ...others] = files
   for (const [key, value] of Object.entries(first)) {
@@ -31,17 +27,36 @@ export function mergeMetadata(
     }
     merged[key] = value
   }
-  checkMetadataSize(merged, maxBytes)
   return merged
 }
 
-/** @throws {RegistryError} METADATA_REFUSED when keys and values together hold more than `maxBytes` UTF-16 units. */
-export function checkMetadataSize(metadata: Metadata, maxBytes: number): void {
+export interface MetadataLimits {
+  /** Of all keys and values together, in UTF-16 units. */
+  readonly maxMetadataBytes: number
+  readonly maxMetadataKeys: number
+}
+
+/**
+ * Counts the metadata of one version, its files' own included: all of it is read, hashed and told whenever
+ * the version is.
+ *
+ * @returns what takes more into account, and throws METADATA_REFUSED when it is too much.
+ */
+export function createMetadataBudget({
+  maxMetadataBytes,
+  maxMetadataKeys,
+}: MetadataLimits): (metadata: Metadata) => void {
   let size = 0
-  for (const key of Object.keys(metadata)) {
-    size += key.length + (metadata[key]?.length ?? 0)
-    if (size > maxBytes)
-      throw refused('max_metadata_bytes', key.slice(0, 100), 'The metadata is too large.')
+  let count = 0
+  return (metadata) => {
+    for (const key of Object.keys(metadata)) {
+      size += key.length + (metadata[key]?.length ?? 0)
+      count += 1
+      if (size > maxMetadataBytes)
+        throw refused('max_metadata_bytes', key.slice(0, 100), 'The metadata is too large.')
+      if (count > maxMetadataKeys)
+        throw refused('max_metadata_keys', key.slice(0, 100), 'The metadata has too many keys.')
+    }
   }
 }
 

@@ -1,5 +1,9 @@
 import t from 'tap'
-import { mergeMetadata, metadataWarnings } from '../../src/registry/version-metadata.ts'
+import {
+  createMetadataBudget,
+  mergeMetadata,
+  metadataWarnings,
+} from '../../src/registry/version-metadata.ts'
 
 const plain = (metadata: object): object => ({ ...metadata })
 
@@ -9,21 +13,21 @@ t.test('a version has the keys on which its files agree, and the caller’s own'
     { format: 'pt', epoch: '3', part: '2' },
     { format: 'pt', epoch: '3' },
   ]
-  t.same(plain(mergeMetadata(files, { loss: '0.1' }, 1000)), {
+  t.same(plain(mergeMetadata(files, { loss: '0.1' })), {
     format: 'pt',
     epoch: '3',
     loss: '0.1',
   })
-  t.same(plain(mergeMetadata([], { a: 'b' }, 1000)), { a: 'b' })
-  t.same(plain(mergeMetadata([{ a: 'b' }, {}], {}, 1000)), {})
+  t.same(plain(mergeMetadata([], { a: 'b' })), { a: 'b' })
+  t.same(plain(mergeMetadata([{ a: 'b' }, {}], {})), {})
   t.end()
 })
 
 t.test('the caller may repeat a file and not contradict any', (t) => {
   const files = [{ part: '1' }, { part: '2' }]
-  t.same(plain(mergeMetadata([{ a: 'b' }], { a: 'b' }, 1000)), { a: 'b' })
+  t.same(plain(mergeMetadata([{ a: 'b' }], { a: 'b' })), { a: 'b' })
   for (const part of ['1', '2', '3']) {
-    t.throws(() => mergeMetadata(files, { part }, 1000), {
+    t.throws(() => mergeMetadata(files, { part }), {
       code: 'METADATA_REFUSED',
       facts: { rule: 'contradicts_file', key: 'part' },
     })
@@ -33,19 +37,29 @@ t.test('the caller may repeat a file and not contradict any', (t) => {
 
 t.test('names that every object has are keys like any other', (t) => {
   const file = JSON.parse('{"__proto__":"x","constructor":"y"}') as Record<string, string>
-  const merged = mergeMetadata([file], { toString: 'z' }, 1000)
+  const merged = mergeMetadata([file], { toString: 'z' })
   t.same(Object.entries(merged), [
     ['__proto__', 'x'],
     ['constructor', 'y'],
     ['toString', 'z'],
   ])
-  t.same(plain(mergeMetadata([{}], { hasOwnProperty: 'z' }, 1000)), { hasOwnProperty: 'z' })
+  t.same(plain(mergeMetadata([{}], { hasOwnProperty: 'z' })), { hasOwnProperty: 'z' })
   t.end()
 })
 
-t.test('metadata beyond its limit is refused', (t) => {
-  t.ok(mergeMetadata([{ ab: 'cd' }], { e: 'f' }, 6))
-  t.throws(() => mergeMetadata([{ ab: 'cd' }], { e: 'fg' }, 6), { code: 'METADATA_REFUSED' })
+t.test('the metadata of a version counts together: its files’ and its own', (t) => {
+  const limits = { maxMetadataBytes: 6, maxMetadataKeys: 2 }
+  const spend = createMetadataBudget(limits)
+  spend({ ab: 'cd' })
+  spend({ e: 'f' })
+  const many = { code: 'METADATA_REFUSED', facts: { rule: 'max_metadata_keys', key: '' } }
+  t.throws(() => {
+    spend({ '': '' })
+  }, many)
+  const large = { code: 'METADATA_REFUSED', facts: { rule: 'max_metadata_bytes', key: 'e' } }
+  t.throws(() => {
+    createMetadataBudget(limits)({ e: 'fghijk' })
+  }, large)
   t.end()
 })
 
