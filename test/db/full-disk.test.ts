@@ -18,7 +18,7 @@ t.test(
   async (t) => {
     const folder = t.testdir()
     if (unshare(MOUNT, folder).status !== 0) {
-      t.pass('no namespaces on this machine', { skip: true })
+      t.comment('NOT TRIED: this machine has no user namespaces to mount a small disk in')
       return
     }
     const script = join(import.meta.dirname, 'fill-disk.ts')

