@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Pace } from '../src/http/pace.ts'
+import { isBodyPending } from './refuse.ts'
 
 /**
  * Ends a request whose body drips: a quarter of the least rate, over four times the stall time. Files have a pace of their own,
@@ -7,10 +8,8 @@ import type { Pace } from '../src/http/pace.ts'
  * read is the server's to answer for, not its sender's.
  */
 export function watchBody(request: IncomingMessage, { windowMs, minBytesPerSecond }: Pace): void {
-  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   // A request that is over tells nobody any more when it ends.
-  if (request.complete || request.destroyed) return
-  if (coding === undefined && Number(length ?? 0) === 0) return
+  if (request.destroyed || !isBodyPending(request)) return
   const { socket } = request
   const due = Math.max(1, (minBytesPerSecond * windowMs) / 1000)
   let before = socket.bytesRead

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
 import { notFound } from '../src/registry/resolve.ts'
-import { isStorageFull } from '../src/storage-full.ts'
+import { isStorageFull, storageFull } from '../src/storage-full.ts'
 import { problemOf } from './problem.ts'
 import { refuse } from './refuse.ts'
 
@@ -179,9 +179,6 @@ const invalidBody = (error: FastifyError): RegistryError =>
     { errors: [{ field: 'body', detail: 'is not valid' }] },
     error,
   )
-
-const storageFull = (cause: unknown): RegistryError =>
-  new RegistryError('INSUFFICIENT_STORAGE', 'The disk is full; nothing was kept.', {}, cause)
 
 /** Static pages have conditions and ranges of their own, and a library that refuses them. */
 function sendRefusal(error: unknown): RegistryError | undefined {

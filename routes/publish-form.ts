@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { RegistryError } from '../src/errors.ts'
+import { invalidField, RegistryError } from '../src/errors.ts'
 import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../src/registry/names.ts'
 import type { IncomingFile, PublishFacts } from '../src/registry/publish.ts'
 
@@ -102,4 +102,4 @@ function parseJson(name: string, text: string): unknown {
 }
 
 const invalid = (field: string, detail: string): RegistryError =>
-  new RegistryError('INVALID_REQUEST', 'The form is not valid.', { errors: [{ field, detail }] })
+  invalidField(field, detail, 'The form is not valid.')

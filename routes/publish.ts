@@ -2,7 +2,7 @@ import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { forbidden, type Principal, requireScope } from '../src/access/principal.ts'
-import { RegistryError } from '../src/errors.ts'
+import { invalidField, RegistryError } from '../src/errors.ts'
 import { expectedSha256 } from '../src/http/digest-header.ts'
 import { paced } from '../src/http/pace.ts'
 import { describeVersion } from '../src/registry/describe.ts'
@@ -100,7 +100,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
     requireMayPublish(target)
     if (target.version === 'latest') throw await tagExists(target)
     if (request.headers['content-range'] !== undefined)
-      throw invalid('headers.content-range', 'a part of a file can’t be published')
+      throw invalidField('headers.content-range', 'a part of a file can’t be published')
     if (request.method === 'PUT') fileOf(request)
     const announced = announcedBytes(request)
     if (
@@ -290,7 +290,8 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
           return publish(request, reply, { ...target, files, facts })
         }
         const named = request.body
-        if (named === undefined || named === null) throw invalid('body', 'must be a form or JSON')
+        if (named === undefined || named === null)
+          throw invalidField('body', 'must be a form or JSON')
         return publish(request, reply, { ...target, files: none(), facts: () => factsOf(named) })
       },
     )
@@ -312,7 +313,7 @@ function fileOf(request: FastifyRequest): {
 } {
   const query = request.query as Query
   const { path } = query
-  if (Array.isArray(path)) throw invalid('query.path', 'must be given once')
+  if (Array.isArray(path)) throw invalidField('query.path', 'must be given once')
   return {
     path: pathOrDefault(path),
     expected: expectedOf(request),
@@ -352,15 +353,12 @@ function metadataOf(query: Query): Metadata {
   const metadata: Record<string, string> = Object.create(null) as Record<string, string>
   for (const [key, value] of Object.entries(query)) {
     if (!key.startsWith(META)) continue
-    if (Array.isArray(value)) throw invalid(`query.${key}`, 'must be given once')
-    if (key === META) throw invalid(`query.${key}`, 'must name a key')
+    if (Array.isArray(value)) throw invalidField(`query.${key}`, 'must be given once')
+    if (key === META) throw invalidField(`query.${key}`, 'must name a key')
     metadata[key.slice(META.length)] = value ?? ''
   }
   return metadata
 }
-
-const invalid = (field: string, detail: string): RegistryError =>
-  new RegistryError('INVALID_REQUEST', 'The request is not valid.', { errors: [{ field, detail }] })
 
 async function* single<T>(value: T): AsyncGenerator<T, void, undefined> {
   yield await Promise.resolve(value)

@@ -37,7 +37,8 @@ export function refuse(
   return reply.code(problem.status).headers(problem.headers).send(problem.body)
 }
 
-function isBodyPending(request: IncomingMessage): boolean {
+/** Whether bytes of the body are still to come. */
+export function isBodyPending(request: IncomingMessage): boolean {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   return !request.complete && (coding !== undefined || Number(length ?? 0) > 0)
 }

@@ -6,7 +6,7 @@ import type { Token as TokenRow } from '../db/ledger.ts'
 import { forbidden } from '../src/access/principal.ts'
 import { newTokenSecret, tokenDigest } from '../src/access/tokens.ts'
 import { namesRealDay } from '../src/calendar.ts'
-import { RegistryError } from '../src/errors.ts'
+import { invalidField } from '../src/errors.ts'
 import { parseScope, scopeWithin } from '../src/registry/names.ts'
 import { notFound } from '../src/registry/resolve.ts'
 import type { Strongroom } from '../src/strongroom.ts'
@@ -58,7 +58,7 @@ export function tokenRoutes(plain: FastifyInstance, { ledger }: Strongroom): voi
       const principal = principalOf(request)
       const scope = parseScope(given)
       if (role === 'auditor' && scope !== '*')
-        throw invalid('body.scope', 'an auditor’s scope is *')
+        throw invalidField('body.scope', 'an auditor’s scope is *')
       if (!scopeWithin(scope, principal.scope))
         throw forbidden('A token reaches no further than the one that makes it.')
       const expiresAt = parseExpiry(expiry)
@@ -155,14 +155,11 @@ function parseExpiry(text: string | null | undefined): string | undefined {
   if (text === undefined || text === null) return undefined
   const time = RFC_3339.test(text) ? Date.parse(text.replace(' ', 'T').toUpperCase()) : NaN
   if (Number.isNaN(time) || !namesRealDay(text))
-    throw invalid('body.expires_at', 'must be an RFC 3339 time')
-  if (time >= YEAR_10000) throw invalid('body.expires_at', 'must lie before the year 10000')
-  if (time <= Date.now()) throw invalid('body.expires_at', 'must lie ahead')
+    throw invalidField('body.expires_at', 'must be an RFC 3339 time')
+  if (time >= YEAR_10000) throw invalidField('body.expires_at', 'must lie before the year 10000')
+  if (time <= Date.now()) throw invalidField('body.expires_at', 'must lie ahead')
   return new Date(time).toISOString()
 }
-
-const invalid = (field: string, detail: string): RegistryError =>
-  new RegistryError('INVALID_REQUEST', 'The request is not valid.', { errors: [{ field, detail }] })
 
 const tellToken = ({
   id,

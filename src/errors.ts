@@ -39,3 +39,10 @@ export class RegistryError extends Error {
     this.facts = facts
   }
 }
+
+/** INVALID_REQUEST for one field, named as the caller wrote it: `query.limit`, `body.role`. */
+export const invalidField = (
+  field: string,
+  detail: string,
+  sentence = 'The request is not valid.',
+): RegistryError => new RegistryError('INVALID_REQUEST', sentence, { errors: [{ field, detail }] })

@@ -25,15 +25,10 @@ export async function findHeldFiles(
   spendMetadata: (metadata: VersionFile['metadata']) => void,
 ): Promise<readonly HeldFile[]> {
   const vouched = new Set<string>()
+  const known = new Map<Sha256, VersionFile>()
   const found: HeldFile[] = []
-  for (const { path, sha256 } of wanted) {
-    const known = found.find(({ file }) => file.blob.sha256 === sha256)
-    if (known !== undefined) {
-      spendMetadata(known.file.metadata)
-      checkKind(path, known.file)
-      found.push({ path, file: known.file })
-      continue
-    }
+
+  async function lookUp(sha256: Sha256): Promise<VersionFile> {
     await setImmediate()
     const held = await ledger.blobHeldBy(principal.tokenId, sha256)
     if (held === undefined) throw notFound('file')
@@ -41,6 +36,12 @@ export async function findHeldFiles(
     const voucher = `${owner}/${name}@${revision}`
     if (!vouched.has(voucher)) await resolveVersion(ledger, { owner, name }, revision)
     vouched.add(voucher)
+    return file
+  }
+
+  for (const { path, sha256 } of wanted) {
+    const file = known.get(sha256) ?? (await lookUp(sha256))
+    known.set(sha256, file)
     spendMetadata(file.metadata)
     checkKind(path, file)
     found.push({ path, file })

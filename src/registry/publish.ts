@@ -12,7 +12,7 @@ import { RegistryError } from '../errors.ts'
 import { DTYPES } from '../safetensors/dtypes.ts'
 import type { HashPool } from '../hashing/pool.ts'
 import { SLOT_BYTES } from '../hashing/slots.ts'
-import { isStorageFull } from '../storage-full.ts'
+import { isStorageFull, storageFull } from '../storage-full.ts'
 import type { Admit, Admitted } from '../vault/admit.ts'
 import type { Vault } from '../vault/vault.ts'
 import { checkIndexes } from './check-indexes.ts'
@@ -118,12 +118,7 @@ export function createPublish(parts: {
     } catch (error) {
       if (!isStorageFull(error)) throw error
       discard = true
-      throw new RegistryError(
-        'INSUFFICIENT_STORAGE',
-        'The disk is full; nothing was kept.',
-        {},
-        error,
-      )
+      throw storageFull(error)
     } finally {
       for (const { admitted: file } of admitted) file.release()
       // What can't be removed now has no row, and is swept at the next start.
