@@ -88,9 +88,27 @@ export interface TensorColumns {
   readonly ends: Float64Array
   /** 32 bytes a tensor. */
   readonly digests: Uint8Array
+  /** STATISTICS numbers a tensor, in the order of TensorStatistics; absent for a file without floating tensors. */
+  readonly statistics: Float64Array | undefined
 }
 
-export type BlobKind = 'safetensors' | 'index'
+/** Numbers that TensorColumns holds of each tensor: NaN for one that there isn't, nine of them for an integer tensor. */
+export const STATISTICS = 9
+
+/** Of a floating tensor. The last five are of its finite elements, undefined where there are none or float64 can't hold it. */
+export interface TensorStatistics {
+  readonly nan: number
+  readonly positiveInfinity: number
+  readonly negativeInfinity: number
+  readonly zeros: number
+  readonly min: number | undefined
+  readonly max: number | undefined
+  readonly mean: number | undefined
+  readonly absoluteMax: number | undefined
+  readonly l2Norm: number | undefined
+}
+
+export type BlobKind = 'safetensors' | 'index' | 'sidecar'
 
 /** Bytes that are durable in the vault and proven, about to get their row. */
 export interface NewBlob {
@@ -211,6 +229,8 @@ export interface Tensor {
   readonly end: number
   /** Hex. */
   readonly sha256: string
+  /** Undefined for integers, and for tensors admitted before there were statistics. */
+  readonly statistics: TensorStatistics | undefined
 }
 
 export interface TensorQuery {
@@ -220,6 +240,34 @@ export interface TensorQuery {
   /** Exclusive start, in the order (path, name). */
   readonly after?: { readonly path: string; readonly name: string } | undefined
   readonly limit: number
+}
+
+/** What an owner or a checkpoint asks of its versions, as the API tells it. A key that is absent is not said at this level. */
+export interface PolicyRules {
+  readonly require_metadata?: readonly string[]
+  /** `$version` stands for the version's name. */
+  readonly expect_metadata?: Readonly<Record<string, string | readonly string[]>>
+  /** A ref of the same checkpoint, or `owner/name@ref`. */
+  readonly same_tensors_as?: string | null
+  readonly finite?: boolean
+  readonly sidecars?: boolean
+  /** Bytes of all files. */
+  readonly max_size?: number | null
+  /** Names of tags in which `*` stands for any characters. */
+  readonly protected_tags?: readonly string[]
+  readonly require_signature?: boolean
+}
+
+export interface StoredPolicy {
+  readonly rules: PolicyRules
+  /** Grows with every change of any policy: tells whether what was judged is still what holds. */
+  readonly serial: number
+}
+
+/** The two levels at which a policy may be set; the nearer one wins, key by key. */
+export interface PolicyLevels {
+  readonly owner: StoredPolicy | undefined
+  readonly checkpoint: StoredPolicy | undefined
 }
 
 export interface CheckpointSummary {
@@ -284,6 +332,10 @@ export interface Ledger {
   tensorNames(blobId: number, after: string, limit: number): Promise<readonly string[]>
   checkpoint(owner: string, name: string): Promise<CheckpointOverview | undefined>
   checkpoints(query: CheckpointQuery): Promise<readonly CheckpointSummary[]>
+
+  // Policies
+  /** Of an owner alone, or of a checkpoint, which needn't exist. */
+  policies(owner: string, name?: string): Promise<PolicyLevels>
 
   // Blobs
   /** A blob of this content that the token may read through some available version: scope and role are in the query. */

@@ -53,8 +53,13 @@ export function migrate(db: Database): void {
     )
   const take = db.transaction((sql: string, reached: number) => {
     db.exec(sql)
+    if (db.prepare('PRAGMA foreign_key_check').get() !== undefined)
+      throw new LedgerRefused(damaged(db.name))
     db.pragma(`application_id = ${APPLICATION_ID}`)
     db.pragma(`user_version = ${reached}`)
   })
+  // Or a step that makes a table anew would take the rows that refer to it along (SQLite: ALTER TABLE, section 7).
+  db.pragma('foreign_keys = OFF')
   for (const [index, sql] of steps.entries()) if (index >= version) take.immediate(sql, index + 1)
+  db.pragma('foreign_keys = ON')
 }

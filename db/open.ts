@@ -6,6 +6,7 @@ import { readCheckpoints } from './checkpoints.ts'
 import { connectReader, createPrivate, refusalOf } from './connect.ts'
 import type { AuditHead, Ledger, LedgerOptions } from './ledger.ts'
 import { lockFor } from './lock.ts'
+import { readPolicies } from './policies.ts'
 import { readTensorNames, readTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
 import { vaultBinding } from './vault-binding.ts'
@@ -62,6 +63,7 @@ function ledgerOf(
   const blobs = readBlobs(db)
   const tensorsOf = readTensors(db)
   const tensorNames = readTensorNames(db)
+  const policies = readPolicies(db)
   const audit = readAudit(db)
   const vault = vaultBinding(db)
   const now = () => new Date().toISOString()
@@ -110,6 +112,8 @@ function ledgerOf(
     tensorNames: look(tensorNames),
     checkpoint: look((owner, name) => checkpoints.overview(owner, name)),
     checkpoints: look((query) => checkpoints.list(query)),
+
+    policies: look((owner, name) => policies(owner, name)),
 
     blobHeldBy: look((tokenId, sha256) => blobs.heldBy(tokenId, sha256, now())),
     blob: look(blobs.get),

@@ -1,5 +1,11 @@
 import type { Database } from 'better-sqlite3'
-import type { Tensor, TensorColumns, TensorQuery } from './ledger.ts'
+import {
+  STATISTICS,
+  type Tensor,
+  type TensorColumns,
+  type TensorQuery,
+  type TensorStatistics,
+} from './ledger.ts'
 
 interface TensorRow {
   name: string
@@ -8,6 +14,7 @@ interface TensorRow {
   begin: number
   end: number
   sha256: string
+  statistics: Uint8Array | null
 }
 
 /** A value that a column lacks binds as nothing, which the statement refuses. */
@@ -19,6 +26,45 @@ interface InsertedTensor {
   begin: number | undefined
   end: number | undefined
   sha256: Uint8Array
+  statistics: Uint8Array | null
+}
+
+const tensorOf = (row: TensorRow, path: string): Tensor => ({
+  ...row,
+  path,
+  shape: JSON.parse(row.shape) as number[],
+  statistics: row.statistics === null ? undefined : statisticsOf(row.statistics),
+})
+
+function statisticsOf(packed: Uint8Array): TensorStatistics {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
+  const number = (i: number): number => view.getFloat64(i * 8, true)
+  const value = (i: number): number | undefined => {
+    const stored = number(i)
+    return Number.isNaN(stored) ? undefined : stored
+  }
+  return {
+    nan: number(0),
+    positiveInfinity: number(1),
+    negativeInfinity: number(2),
+    zeros: number(3),
+    min: value(4),
+    max: value(5),
+    mean: value(6),
+    absoluteMax: value(7),
+    l2Norm: value(8),
+  }
+}
+
+/** The i-th tensor's share of the column; null where it has no statistics. */
+function packedStatistics(column: Float64Array | undefined, i: number): Uint8Array | null {
+  const numbers = column?.subarray(i * STATISTICS, (i + 1) * STATISTICS)
+  if (numbers === undefined || Number.isNaN(numbers[0])) return null
+  const packed = new DataView(new ArrayBuffer(STATISTICS * 8))
+  numbers.forEach((number, at) => {
+    packed.setFloat64(at * 8, number, true)
+  })
+  return new Uint8Array(packed.buffer)
 }
 
 /** Queries one blob after another: each is a range of the primary key, whatever the size of the version. */
@@ -35,7 +81,7 @@ export function readTensors(db: Database) {
     { blob: number; prefix: string; after: string | null; limit: number },
     TensorRow
   >(
-    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256 FROM tensors
+    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics FROM tensors
      WHERE blob = @blob AND name >= max(@prefix, coalesce(@after, '')) AND name IS NOT @after
      ORDER BY name LIMIT @limit`,
   )
@@ -50,7 +96,7 @@ export function readTensors(db: Database) {
       for (const row of page.all({ blob: file.blob, prefix, after: afterName, limit: room })) {
         // In byte order the names that begin with the prefix lie side by side.
         if (!row.name.startsWith(prefix)) break
-        found.push({ ...row, path: file.path, shape: JSON.parse(row.shape) as number[] })
+        found.push(tensorOf(row, file.path))
       }
     }
     return found
@@ -71,13 +117,17 @@ export function readTensorNames(db: Database) {
 /** Decodes a row at a time: half a million tensors never become half a million objects. */
 export function writeTensors(db: Database) {
   const insert = db.prepare<InsertedTensor>(
-    `INSERT INTO tensors (blob, name, dtype, shape, begin, "end", sha256)
-     VALUES (@blob, @name, @dtype, @shape, @begin, @end, @sha256)`,
+    `INSERT INTO tensors (blob, name, dtype, shape, begin, "end", sha256, statistics)
+     VALUES (@blob, @name, @dtype, @shape, @begin, @end, @sha256, @statistics)`,
   )
   return function insertTensors(blob: number, columns: TensorColumns): void {
     const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests, nameEnds } = columns
     const lengths = [nameEnds, dtypes, dimEnds, begins, ends].map((column) => column.length)
-    if (lengths.some((length) => length !== count) || digests.length !== count * 32)
+    if (
+      lengths.some((length) => length !== count) ||
+      digests.length !== count * 32 ||
+      (columns.statistics?.length ?? count * STATISTICS) !== count * STATISTICS
+    )
       throw new Error('the columns of the tensors differ in length')
     const names = Buffer.from(columns.names.buffer, columns.names.byteOffset, columns.names.length)
     let nameStart = 0
@@ -93,6 +143,7 @@ export function writeTensors(db: Database) {
         begin: begins[i],
         end: ends[i],
         sha256: digests.subarray(i * 32, (i + 1) * 32),
+        statistics: packedStatistics(columns.statistics, i),
       })
       nameStart = nameEnd ?? nameStart
       dimStart = dimEnd ?? dimStart

@@ -219,7 +219,12 @@ function newBlobOf({ staged, digests, header }: Admitted): NewBlob {
     tensors:
       header === undefined || digests.tensors === undefined
         ? undefined
-        : { ...header.columns, dtypeNames: DTYPE_NAMES, digests: digests.tensors },
+        : {
+            ...header.columns,
+            dtypeNames: DTYPE_NAMES,
+            digests: digests.tensors,
+            statistics: undefined,
+          },
   }
 }
 

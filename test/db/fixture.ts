@@ -67,6 +67,7 @@ export function columnsOf(tensors: readonly TensorSpec[]): TensorColumns {
     begins: Float64Array.from(tensors, (_, i) => i * 24),
     ends: Float64Array.from(tensors, (_, i) => i * 24 + 24),
     digests: Uint8Array.from(Buffer.concat(names.map((name) => sha256(name.toString())))),
+    statistics: undefined,
   }
 }
 
