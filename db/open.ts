@@ -1,17 +1,9 @@
 import type { Database } from 'better-sqlite3'
 import { join } from 'node:path'
-import { readAudit } from './audit.ts'
-import { readBlobs } from './blobs.ts'
-import { readCheckpoints } from './checkpoints.ts'
 import { connectReader, createPrivate, refusalOf } from './connect.ts'
-import type { AuditHead, Ledger, LedgerOptions } from './ledger.ts'
+import type { Ledger, LedgerOptions } from './ledger.ts'
 import { lockFor } from './lock.ts'
-import { readPolicies } from './policies.ts'
-import { readTensorNames, readTensors } from './tensors.ts'
-import { readTokens } from './tokens.ts'
-import { vaultBinding } from './vault-binding.ts'
-import { verifyAudit } from './verify-audit.ts'
-import { readVersions } from './versions.ts'
+import { lookUpsOf } from './look-ups.ts'
 import { transferable } from './wire.ts'
 import { startWriter, type Writer } from './writer-thread.ts'
 
@@ -57,34 +49,10 @@ function ledgerOf(
   writer: Writer,
   unlock: () => void,
 ): Ledger {
-  const tokens = readTokens(db)
-  const versions = readVersions(db)
-  const checkpoints = readCheckpoints(db)
-  const blobs = readBlobs(db)
-  const tensorsOf = readTensors(db)
-  const tensorNames = readTensorNames(db)
-  const policies = readPolicies(db)
-  const audit = readAudit(db)
-  const vault = vaultBinding(db)
-  const now = () => new Date().toISOString()
   let closing: Promise<void> | undefined
 
-  /** A look-up as a promise, in one snapshot however many statements it takes: what it throws is a rejection. */
-  const look = <A extends unknown[], R>(lookUp: (...args: A) => R) => {
-    const inOneSnapshot = db.transaction(lookUp)
-    return (...args: A): Promise<R> =>
-      new Promise((resolve) => {
-        resolve(inOneSnapshot(...args))
-      })
-  }
   const ask: Writer['ask'] = (...call) =>
     closing === undefined ? writer.ask(...call) : Promise.reject(new Error('the ledger is closed'))
-
-  function auditHead(): AuditHead {
-    const head = audit.head()
-    if (head === undefined) throw new Error('the audit log has no head')
-    return { seq: head.seq, hash: head.hash, mac: head.mac }
-  }
 
   async function close(): Promise<void> {
     try {
@@ -100,34 +68,14 @@ function ledgerOf(
   }
 
   return {
-    findToken: look((sha256) => tokens.find(sha256)),
-    listTokens: look(tokens.list),
+    ...lookUpsOf(db, key),
+
     createToken: (token, note) => ask('createToken', [token, note]),
     revokeToken: (id, note) => ask('revokeToken', [id, note]),
-
     publish: (publication) => ask('publish', [publication], transferable(publication)),
-    resolve: look((...ref) => versions.resolve(...ref)),
-    filesOf: look(blobs.filesOf),
-    tensorsOf: look(tensorsOf),
-    tensorNames: look(tensorNames),
-    checkpoint: look((owner, name) => checkpoints.overview(owner, name)),
-    checkpoints: look((query) => checkpoints.list(query)),
-
-    policies: look((owner, name) => policies(owner, name)),
-
-    blobHeldBy: look((tokenId, sha256) => blobs.heldBy(tokenId, sha256, now())),
-    blob: look(blobs.get),
-    leafPage: look(blobs.leafPage),
-    hasVaultId: look(blobs.hasVaultId),
     quarantine: (vaultId, note) => ask('quarantine', [vaultId, note]),
-
-    vaultIdentity: look(vault.identity),
     bindVault: (identity) => ask('bindVault', [identity]),
-
     appendAudit: (notes) => ask('appendAudit', [notes]),
-    audit: look(audit.page),
-    auditHead: look(auditHead),
-    verifyAudit: () => verifyAudit(audit, key),
 
     ping: () => ask('ping', []),
     close: () => (closing ??= close()),
