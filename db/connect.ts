@@ -1,6 +1,7 @@
 import Database from 'better-sqlite3'
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import { LedgerRefused } from './ledger.ts'
+import { markOf } from './mark.ts'
 
 /** What the writer waits for another process (a backup, an audit) to let go of the database. */
 const WRITER_BUSY_MS = 5000
@@ -47,9 +48,19 @@ export function createPrivate(file: string): void {
   }
 }
 
-/** The one connection that writes. Committed means on the disk: FULL syncs the log at every commit. */
+/**
+ * The one connection that writes. Committed means on the disk: FULL syncs the log at every commit.
+ *
+ * @throws LedgerRefused for a snapshot: an older ledger doesn't know the newer blobs of its vault, which would be swept
+ */
 export function connectWriter(file: string): Database.Database {
   const db = new Database(file, { timeout: WRITER_BUSY_MS })
+  if (markOf(db) === 'snapshot') {
+    db.close()
+    throw new LedgerRefused(
+      `${file} is a snapshot: serve it with STRONGROOM_READ_ONLY=1, or make a ledger of it with \`strongroom restore\``,
+    )
+  }
   db.pragma('journal_mode = WAL')
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
@@ -72,8 +83,8 @@ export function transaction<A extends unknown[], R>(
 /**
  * A connection for look-ups. Each ends before its result is returned, so that none leaves a read transaction open: the next look-up sees whatever was committed before it.
  */
-export function connectReader(file: string): Database.Database {
-  const db = new Database(file, { readonly: true, fileMustExist: true, timeout: READER_BUSY_MS })
+export function connectReader(file: string, timeout = READER_BUSY_MS): Database.Database {
+  const db = new Database(file, { readonly: true, fileMustExist: true, timeout })
   db.pragma('trusted_schema = OFF')
   return db
 }

@@ -3,9 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { damaged } from './connect.ts'
 import { LedgerRefused } from './ledger.ts'
-
-/** "Strm" in the file's header: tells a ledger from any other SQLite database. */
-const APPLICATION_ID = 0x5374726d
+import { markOf, setMark } from './mark.ts'
 
 const FOLDER = join(import.meta.dirname, '..', 'migrations')
 
@@ -20,19 +18,31 @@ function readSteps(folder: string): readonly string[] {
 }
 
 /** Every page is read, about two seconds a gigabyte: damage is found now, not in the middle of a request. */
-function refuseDamaged(db: Database): void {
+export function refuseDamaged(db: Database, file = db.name): void {
   const found = db.pragma('quick_check(1)', { simple: true })
-  if (found !== 'ok') throw new LedgerRefused(damaged(db.name), { cause: found })
+  if (found !== 'ok') throw new LedgerRefused(damaged(file), { cause: found })
 }
 
 const numberOf = (value: unknown): number => (typeof value === 'number' ? value : 0)
 
 function refuseForeign(db: Database): void {
+  if (markOf(db) !== undefined) return
   const id = numberOf(db.pragma('application_id', { simple: true }))
-  if (id === APPLICATION_ID) return
   const anything = db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get()
   if (id !== 0 || anything !== undefined)
     throw new LedgerRefused(`${db.name} is another program's database: choose another folder`)
+}
+
+/** How far the ledger's schema is, and how far this release takes one. @throws LedgerRefused when a newer release wrote it */
+export function schemaOf(db: Database): { readonly version: number; readonly newest: number } {
+  const newest = readSteps(FOLDER).length
+  const version = numberOf(db.pragma('user_version', { simple: true }))
+  if (version > newest)
+    throw new LedgerRefused(
+      `${db.name} was written by a newer Strongroom (schema ${version}, this one knows ${newest}): ` +
+        'run that release or a later one, or restore a backup made before the upgrade',
+    )
+  return { version, newest }
 }
 
 /**
@@ -44,22 +54,17 @@ function refuseForeign(db: Database): void {
 export function migrate(db: Database): void {
   refuseDamaged(db)
   refuseForeign(db)
-  const steps = readSteps(FOLDER)
-  const version = numberOf(db.pragma('user_version', { simple: true }))
-  if (version > steps.length)
-    throw new LedgerRefused(
-      `${db.name} was written by a newer Strongroom (schema ${version}, this one knows ${steps.length}): ` +
-        'run that release or a later one, or restore a backup made before the upgrade',
-    )
+  const { version } = schemaOf(db)
   const take = db.transaction((sql: string, reached: number) => {
     db.exec(sql)
     if (db.prepare('PRAGMA foreign_key_check').get() !== undefined)
       throw new LedgerRefused(damaged(db.name))
-    db.pragma(`application_id = ${APPLICATION_ID}`)
+    if (markOf(db) === undefined) setMark(db, 'ledger')
     db.pragma(`user_version = ${reached}`)
   })
   // Or a step that makes a table anew would take the rows that refer to it along (SQLite: ALTER TABLE, section 7).
   db.pragma('foreign_keys = OFF')
-  for (const [index, sql] of steps.entries()) if (index >= version) take.immediate(sql, index + 1)
+  for (const [index, sql] of readSteps(FOLDER).entries())
+    if (index >= version) take.immediate(sql, index + 1)
   db.pragma('foreign_keys = ON')
 }
