@@ -20,8 +20,10 @@ import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './
 import { fileRoutes } from './files.ts'
 import { healthRoutes } from './health.ts'
 import { documentRoutes } from './openapi.ts'
+import { policyRoutes } from './policy.ts'
 import { publishRoutes } from './publish.ts'
 import { askForBody, markAwaitingContinue } from './refuse.ts'
+import { createServeBytes } from './serve-bytes.ts'
 import { tokenRoutes } from './tokens.ts'
 import { buildValidator } from './validators.ts'
 
@@ -98,7 +100,9 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   tokenRoutes(fastify, strongroom)
   auditRoutes(fastify, strongroom)
   checkpointRoutes(fastify, strongroom)
-  fileRoutes(fastify, strongroom)
+  const serveBytes = createServeBytes(strongroom)
+  fileRoutes(fastify, strongroom, serveBytes)
+  policyRoutes(fastify, strongroom)
   await publishRoutes(fastify, strongroom)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()

@@ -1,17 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
-import type { Blob } from '../db/ledger.ts'
 import { RegistryError } from '../src/errors.ts'
 import { planByteranges } from '../src/http/multipart-ranges.ts'
 import { type ByteRange, formatContentRange } from '../src/http/range.ts'
+import { preceded } from '../src/preceded.ts'
+import type { Representation } from '../src/registry/representation.ts'
 import type { NextTurn } from '../src/turns.ts'
-import type { ReadContext, ReadVerified } from '../src/vault/read-verified.ts'
 
 const BYTES = 'application/octet-stream'
 
-/** What of a blob is sent, in answer to which Range. */
-export type Selection =
+/** What of a representation is sent, in answer to which Range. */
+export type Extent =
   { readonly kind: 'whole' } | { readonly kind: 'ranges'; readonly ranges: readonly ByteRange[] }
 
 /** What became of a response's body; `outcome` is the audit log's word. */
@@ -26,28 +26,28 @@ interface Body {
   readonly pieces: () => AsyncGenerator<Uint8Array, void, undefined>
 }
 
-function bodyOf(blob: Blob, selection: Selection, context: ReadContext, read: ReadVerified): Body {
-  if (selection.kind === 'whole') {
-    const headers = { 'content-type': BYTES, 'content-length': blob.size }
-    return { status: 200, headers, pieces: () => read(blob, { begin: 0, end: blob.size }, context) }
+function bodyOf({ size, pieces }: Representation, extent: Extent): Body {
+  if (extent.kind === 'whole') {
+    const headers = { 'content-type': BYTES, 'content-length': size }
+    return { status: 200, headers, pieces: () => pieces({ begin: 0, end: size }) }
   }
-  const [range, ...others] = selection.ranges
+  const [range, ...others] = extent.ranges
   if (range !== undefined && others.length === 0) {
     const headers = {
       'content-type': BYTES,
       'content-length': range.end - range.begin,
-      'content-range': formatContentRange(range, blob.size),
+      'content-range': formatContentRange(range, size),
     }
-    return { status: 206, headers, pieces: () => read(blob, range, context) }
+    return { status: 206, headers, pieces: () => pieces(range) }
   }
   const boundary = randomBytes(16).toString('hex')
-  const plan = planByteranges(selection.ranges, blob.size, BYTES, boundary)
+  const plan = planByteranges(extent.ranges, size, BYTES, boundary)
   return {
     status: 206,
     headers: { 'content-type': plan.contentType, 'content-length': plan.contentLength },
     pieces: async function* () {
-      for (const { preamble, range } of plan.parts)
-        yield* withPreamble(preamble, read(blob, range, context))
+      // The preamble of a part goes out once the part's first bytes are verified.
+      for (const { preamble, range } of plan.parts) yield* preceded([preamble], pieces(range))
       yield plan.closing
     },
   }
@@ -59,19 +59,14 @@ function bodyOf(blob: Blob, selection: Selection, context: ReadContext, read: Re
  *
  * @returns the bytes of the body that were handed to the socket, and how it ended.
  */
-export async function sendBlob(
+export async function sendBytes(
   request: FastifyRequest,
   reply: FastifyReply,
-  blob: Blob,
-  selection: Selection,
-  context: ReadContext,
-  parts: {
-    readonly read: ReadVerified
-    readonly stallTimeoutMs: number
-    readonly nextTurn: NextTurn
-  },
+  representation: Representation,
+  extent: Extent,
+  parts: { readonly stallTimeoutMs: number; readonly nextTurn: NextTurn },
 ): Promise<Sent> {
-  const { status, headers, pieces } = bodyOf(blob, selection, context, parts.read)
+  const { status, headers, pieces } = bodyOf(representation, extent)
   const iterator = pieces()
   const { raw } = reply
   let bytes = 0
@@ -97,21 +92,6 @@ export async function sendBlob(
     return { bytes, outcome: error instanceof RegistryError ? error.code : 'INTERNAL' }
   } finally {
     await iterator.return()
-  }
-}
-
-/** The preamble of a part goes out once the part's first bytes are verified. */
-async function* withPreamble(
-  preamble: Uint8Array,
-  pieces: AsyncGenerator<Uint8Array, void, undefined>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    const first = await pieces.next()
-    yield preamble
-    if (first.done !== true) yield first.value
-    yield* pieces
-  } finally {
-    await pieces.return()
   }
 }
 
