@@ -61,10 +61,19 @@ export function parseCheckpoint(text: string): CheckpointName {
 /** `owner/name@ref`, where the ref is a revision, a version, a tag or the beginning of a revision. @throws {UsageError} */
 export function parseVersionRef(text: string): VersionRef {
   const { checkpoint, ref } = splitRef(text)
-  if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(ref)) {
+  if (!isRef(ref)) {
     throw new UsageError(`${text}: behind the @ stands a version, a tag or a revision.`)
   }
   return { ...parseCheckpoint(checkpoint), ref }
+}
+
+const isRef = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(text)
+
+/** `ref`, of this checkpoint, or `owner/name@ref`. @throws {UsageError} */
+export function parseRefOf({ owner, name }: CheckpointName, text: string): VersionRef {
+  if (text.includes('@')) return parseVersionRef(text)
+  if (!isRef(text)) throw new UsageError(`${text}: must be a version, a tag or a revision.`)
+  return { owner, name, ref: text }
 }
 
 /** `owner/name@version`, a name that a new version can have. @throws {UsageError} */

@@ -6,6 +6,7 @@ import {
   flag,
   list,
   nullable,
+  number,
   object,
   optional,
   record,
@@ -49,6 +50,36 @@ export const description: Read<Description> = (value, where) => {
 }
 
 export const hashes = object({ sha256, size: count, chunk_size: count, leaves: list(sha256) })
+
+const shape = list(count)
+
+const stats = object({
+  nan: count,
+  pos_inf: count,
+  neg_inf: count,
+  zeros: count,
+  min: nullable(number),
+  max: nullable(number),
+  mean: nullable(number),
+  abs_max: nullable(number),
+  l2: nullable(number),
+})
+export type Stats = ReturnType<typeof stats>
+
+const tensorItem = object({
+  name: text,
+  path: filePath,
+  dtype: text,
+  shape,
+  begin: count,
+  end: count,
+  size: count,
+  sha256,
+  stats: optional(nullable(stats)),
+})
+export type TensorItem = ReturnType<typeof tensorItem>
+
+export const tensorPage = object({ items: list(tensorItem), next: nullable(text) })
 
 export const verdict = object({
   valid: flag,

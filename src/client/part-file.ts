@@ -17,11 +17,13 @@ export interface PartFile {
   /** Fills `into` from `position`; returns how many bytes there were. */
   read(into: Uint8Array, position: number): Promise<number>
   write(chunk: Uint8Array, position: number): Promise<void>
-  /** Makes `sizeBytes` durable under the final name. */
-  finish(sizeBytes: number): Promise<void>
+  /** Makes its first `sizeBytes` durable, and cuts off what follows. */
+  seal(sizeBytes: number): Promise<void>
+  /** Renames it, sealed and closed, to the final name. */
+  readonly appear: () => Promise<void>
   /** Removes it: its bytes are not what they should be. */
   discard(): Promise<void>
-  /** Leaves it for the next run unless it was finished. */
+  /** Leaves it for `appear`, or for the next run. */
   close(): Promise<void>
 }
 
@@ -63,9 +65,11 @@ export async function openPart(target: string, sha256: Sha256): Promise<PartFile
     sizeBytes: stat.size,
     read: (into, position) => onDisk(path, () => readFully(file, into, position)),
     write: (chunk, position) => onDisk(path, () => writeFully(file, chunk, position)),
-    async finish(sizeBytes) {
+    async seal(sizeBytes) {
       await onDisk(path, () => file.truncate(sizeBytes))
       await onDisk(path, () => file.sync())
+    },
+    async appear() {
       await onDisk(target, () => rename(path, target))
       await syncFolder(folder)
     },

@@ -1,8 +1,8 @@
-// One file from a registry to the disk. The server is trusted for nothing: each chunk is hashed as it arrives and
+// One file to the disk. Whoever its bytes come from is trusted for nothing: each chunk is hashed as it arrives and
 // compared with its leaf, the whole with the digest that the version's description gives.
 //
 //   part on disk:  | proven | proven | doubtful …         an earlier run's bytes are hashed again
-//   then:                            ^ Range: bytes=…-    and the rest is fetched from the first leaf that isn't there
+//   then:                            ^ source.bytes       and the rest is brought from the first leaf that isn't there
 
 import { createHash, hash, type Hash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -24,10 +24,12 @@ export interface Leaves {
   readonly sha256: Sha256
 }
 
-export interface PullSource {
-  leaves(file: WantedFile): Promise<Leaves>
-  /** The file's bytes from `begin` on. */
-  bytes(file: WantedFile, begin: number): Promise<AsyncIterable<Uint8Array>>
+/** Where the bytes of one file come from. */
+export interface ByteSource {
+  /** From `begin`, where a chunk begins, to the end, and not a byte more. */
+  bytes(begin: number): AsyncIterable<Uint8Array>
+  /** The bytes that came for a chunk aren't its own. True where the next call of `bytes` gives others. */
+  doubt(begin: number, end: number): boolean
 }
 
 /** Bytes of the file that are proven so far. */
@@ -39,44 +41,8 @@ const PAUSES_MS = [200, 1000, 3000]
 const MAX_CHUNK_BYTES = 64 * 1024 * 1024
 const READ_BYTES = 1024 * 1024
 
-/**
- * Brings a file to `target`, which holds all of it or is untouched.
- *
- * @returns `present` where it already was there
- * @throws {UntrustedError} for bytes or hashes that don't agree, {UnreachableError} when the connection stays
- *   lost (the part stays for the next run), {RefusedError}, {LocalError}
- */
-export async function pullFile(
-  source: PullSource,
-  file: WantedFile,
-  target: string,
-  onProgress: OnProgress,
-): Promise<'present' | 'downloaded'> {
-  if (await isPresent(target, file)) return 'present'
-  const leaves = checkLeaves(await source.leaves(file), file)
-  const part = await openPart(target, file.sha256)
-  try {
-    const proof: Proof = { whole: createHash('sha256'), provenBytes: 0 }
-    await proveEarlier(part, leaves, proof, onProgress)
-    await fetchRest(source, file, leaves, part, proof, onProgress)
-    if (proof.whole.digest('hex') !== file.sha256) {
-      await part.discard()
-      throw new UntrustedError('The file does not hash to its digest.', { path: file.path })
-    }
-    await part.finish(file.size)
-    return 'downloaded'
-  } finally {
-    await part.close()
-  }
-}
-
-interface Proof {
-  /** SHA-256 of the bytes before `provenBytes`. */
-  readonly whole: Hash
-  provenBytes: number
-}
-
-async function isPresent(target: string, file: WantedFile): Promise<boolean> {
+/** Whether all of the file is at `target` already. @throws {LocalError} */
+export async function isPresent(target: string, file: WantedFile): Promise<boolean> {
   const existing = await openExisting(target)
   if (existing === undefined) return false
   try {
@@ -91,8 +57,44 @@ async function isPresent(target: string, file: WantedFile): Promise<boolean> {
   }
 }
 
-/** Hashes that can be those of this file, and take no more memory to check than they may. */
-function checkLeaves(leaves: Leaves, { path, size, sha256 }: WantedFile): Leaves {
+/**
+ * Brings a file to the part beside `target`, durable and proven.
+ *
+ * @returns what gives the part its name; until then `target` is untouched
+ * @throws {UntrustedError} for bytes that don't agree with their hashes, {UnreachableError} when the connection
+ *   stays lost (the part stays for the next run), {RefusedError}, {LocalError}
+ */
+export async function pullFile(
+  source: ByteSource,
+  file: WantedFile,
+  leaves: Leaves,
+  target: string,
+  onProgress: OnProgress,
+): Promise<() => Promise<void>> {
+  const part = await openPart(target, file.sha256)
+  try {
+    const proof: Proof = { whole: createHash('sha256'), provenBytes: 0 }
+    await proveEarlier(part, leaves, proof, onProgress)
+    await bringRest(source, file, leaves, part, proof, onProgress)
+    if (proof.whole.digest('hex') !== file.sha256) {
+      await part.discard()
+      throw new UntrustedError('The file does not hash to its digest.', { path: file.path })
+    }
+    await part.seal(file.size)
+    return part.appear
+  } finally {
+    await part.close()
+  }
+}
+
+interface Proof {
+  /** SHA-256 of the bytes before `provenBytes`. */
+  readonly whole: Hash
+  provenBytes: number
+}
+
+/** Hashes that can be those of this file, and take no more memory to check than they may. @throws {UntrustedError} */
+export function checkLeaves(leaves: Leaves, { path, size, sha256 }: WantedFile): Leaves {
   const { chunk_size: chunkSize } = leaves
   const isPlausible =
     leaves.size === size &&
@@ -123,8 +125,8 @@ async function proveEarlier(
   }
 }
 
-async function fetchRest(
-  source: PullSource,
+async function bringRest(
+  source: ByteSource,
   file: WantedFile,
   leaves: Leaves,
   part: PartFile,
@@ -135,17 +137,7 @@ async function fetchRest(
   while (proof.provenBytes < file.size) {
     const before = proof.provenBytes
     try {
-      const bytes = await source.bytes(file, before)
-      for await (const chunk of chunked(bytes, leaves, before)) {
-        if (!holds(leaves, proof.provenBytes, chunk)) {
-          const facts = { path: file.path, chunk: proof.provenBytes / leaves.chunk_size }
-          throw new UntrustedError('Bytes arrived that do not match their hash.', facts)
-        }
-        await part.write(chunk, proof.provenBytes)
-        proof.whole.update(chunk)
-        proof.provenBytes += chunk.length
-        onProgress(proof.provenBytes)
-      }
+      await bringSome(source, file, leaves, part, proof, onProgress)
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error
       if (proof.provenBytes > before) failures = 0
@@ -154,6 +146,30 @@ async function fetchRest(
       failures += 1
       await pause(pauseMs)
     }
+  }
+}
+
+/** Until the end, or a chunk that has to come from elsewhere. */
+async function bringSome(
+  source: ByteSource,
+  { path }: WantedFile,
+  leaves: Leaves,
+  part: PartFile,
+  proof: Proof,
+  onProgress: OnProgress,
+): Promise<void> {
+  const begin = proof.provenBytes
+  for await (const chunk of chunked(source.bytes(begin), leaves, begin)) {
+    const at = proof.provenBytes
+    if (!holds(leaves, at, chunk)) {
+      if (source.doubt(at, at + chunk.length)) return
+      const facts = { path, chunk: at / leaves.chunk_size }
+      throw new UntrustedError('Bytes arrived that do not match their hash.', facts)
+    }
+    await part.write(chunk, at)
+    proof.whole.update(chunk)
+    proof.provenBytes += chunk.length
+    onProgress(proof.provenBytes)
   }
 }
 
@@ -170,7 +186,6 @@ async function* chunked(
     let taken = 0
     while (taken < piece.length) {
       const length = chunkLength(leaves, position)
-      if (length === 0) throw new UntrustedError('More bytes arrived than the file has.')
       const some = piece.subarray(taken, taken + length - filled)
       buffer.set(some, filled)
       filled += some.length
@@ -181,7 +196,6 @@ async function* chunked(
       filled = 0
     }
   }
-  if (position < leaves.size) throw new UnreachableError('The answer ended early.')
 }
 
 const chunkLength = ({ chunk_size: chunkSize, size }: Leaves, position: number): number =>

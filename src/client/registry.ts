@@ -1,8 +1,9 @@
-import type { CheckpointName, FilePath } from '../registry/names.ts'
-import { hashes } from './answers.ts'
+import type { CheckpointName, FilePath, Sha256 } from '../registry/names.ts'
+import { hashes, type TensorItem, tensorPage } from './answers.ts'
 import { askJson, type Connection } from './connection.ts'
-import { UntrustedError } from './failures.ts'
-import type { PullSource, WantedFile } from './pull-file.ts'
+import { UnreachableError, UntrustedError } from './failures.ts'
+import { allOf } from './pages.ts'
+import { checkLeaves, type Leaves, type WantedFile } from './pull-file.ts'
 
 /** What a caller means by `owner/name@ref`. */
 export interface VersionRef extends CheckpointName {
@@ -17,42 +18,65 @@ export const pathOfVersion = (version: VersionRef): string =>
 
 const escapePath = (path: FilePath): string => path.split('/').map(encodeURIComponent).join('/')
 
-/** The files of a version; its ref is a revision, so that no tag moves in between. */
-export function sourceOf(connection: Connection, version: VersionRef): PullSource {
+/** What a registry says of a version's files; its ref is a revision, so that no tag moves in between. */
+export interface RemoteVersion {
+  leaves(file: WantedFile): Promise<Leaves>
+  /** In byte order of path and name. */
+  tensors(query: TensorsQuery): AsyncIterable<TensorItem>
+  /** Exactly the file's bytes from `begin` to `end`, unproven. */
+  bytes(file: WantedFile, begin: number, end: number): AsyncIterable<Uint8Array>
+}
+
+interface TensorsQuery {
+  readonly path?: FilePath
+  /** Of the name. */
+  readonly prefix?: string
+}
+
+export function remoteVersion(connection: Connection, version: VersionRef): RemoteVersion {
   const base = pathOfVersion(version)
   return {
-    async leaves({ path }) {
-      const ask = {
-        method: 'GET',
-        path: `${base}/hashes?path=${encodeURIComponent(path)}`,
-      } as const
-      return (await askJson(connection, ask, hashes)).document
+    async leaves(file) {
+      const path = `${base}/hashes?path=${encodeURIComponent(file.path)}`
+      return checkLeaves(
+        (await askJson(connection, { method: 'GET', path }, hashes)).document,
+        file,
+      )
     },
-    async bytes(file, begin) {
+    tensors: (query) => allOf(connection, `${base}/tensors`, { ...query }, tensorPage),
+    async *bytes(file, begin, end) {
+      const isWhole = begin === 0 && end === file.size
+      const range = { range: `bytes=${begin}-${end - 1}` }
       const { status, headers, body } = await connection.send({
         method: 'GET',
         path: `${base}/files/${escapePath(file.path)}`,
-        headers: {
-          'if-match': `"sha256-${file.sha256}"`,
-          ...(begin === 0 ? {} : { range: `bytes=${begin}-` }),
-        },
+        headers: { 'if-match': etagOf(file.sha256), ...(isWhole ? {} : range) },
       })
-      if (!startsAt(begin, file, status, headers['content-range'])) {
+      const isAsked = isWhole
+        ? status === 200
+        : status === 206 && headers['content-range'] === `bytes ${begin}-${end - 1}/${file.size}`
+      if (!isAsked) {
         throw new UntrustedError('The server sends another range than the one asked for.', {
           path: file.path,
         })
       }
-      return body
+      yield* exactly(body, end - begin)
     },
   }
 }
 
-function startsAt(
-  begin: number,
-  { size }: WantedFile,
-  status: number,
-  contentRange: string | undefined,
-): boolean {
-  if (begin === 0) return status === 200
-  return status === 206 && contentRange === `bytes ${begin}-${size - 1}/${size}`
+const etagOf = (sha256: Sha256): string => `"sha256-${sha256}"`
+
+/** @throws {UntrustedError} for more bytes, {UnreachableError} for fewer. */
+export async function* exactly(
+  body: AsyncIterable<Uint8Array>,
+  sizeBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = sizeBytes
+  for await (const piece of body) {
+    left -= piece.length
+    if (left < 0) throw new UntrustedError('More bytes arrived than were asked for.')
+    yield piece
+  }
+  if (left > 0) throw new UnreachableError('The answer ended early.')
 }

@@ -28,6 +28,12 @@ export const count: Read<number> = (value, where) => {
   return value
 }
 
+/** Any number that JSON can say. */
+export const number: Read<number> = (value, where) => {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw unlike(where, 'a number')
+  return value
+}
+
 export const nullable =
   <T>(read: Read<T>): Read<T | null> =>
   (value, where) =>

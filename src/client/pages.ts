@@ -1,0 +1,44 @@
+import { askJson, type Connection } from './connection.ts'
+import { UntrustedError } from './failures.ts'
+import type { Read } from './shapes.ts'
+
+export interface Page {
+  readonly next: string | null
+}
+
+/** The server's largest. */
+const ITEMS_A_PAGE = 1000
+/** A hundred million items: no list has more, and a server that makes cursors for ever is found out. */
+const MOST_PAGES = 100_000
+
+/** The pages of a list, one after the other; only one is held at a time. */
+export async function* pagesOf<P extends Page>(
+  connection: Connection,
+  path: string,
+  query: Readonly<Record<string, string>>,
+  read: Read<P>,
+): AsyncGenerator<{ readonly document: P; readonly raw: unknown }, void, undefined> {
+  const asked = new URLSearchParams({ ...query, limit: String(ITEMS_A_PAGE) })
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const ask = { method: 'GET', path: `${path}?${asked.toString()}` } as const
+    const { document, raw } = await askJson(connection, ask, read)
+    yield { document, raw }
+    const { next } = document
+    if (next === null) return
+    if (next === asked.get('cursor')) throw endless()
+    asked.set('cursor', next)
+  }
+  throw endless()
+}
+
+const endless = (): UntrustedError => new UntrustedError("The server's list has no end.")
+
+/** The items of all pages. */
+export async function* allOf<T>(
+  connection: Connection,
+  path: string,
+  query: Readonly<Record<string, string>>,
+  read: Read<Page & { readonly items: readonly T[] }>,
+): AsyncGenerator<T, void, undefined> {
+  for await (const { document } of pagesOf(connection, path, query, read)) yield* document.items
+}
