@@ -1,6 +1,8 @@
 // What the registry asks of its ledger: promises, one method a transaction, plain data in and out.
 // Nothing here names SQL or SQLite, so that a server database can stand in.
 
+import type { PolicyChange, PolicyOutcome } from './changes.ts'
+
 export type Role = 'reader' | 'writer' | 'detector' | 'auditor' | 'admin'
 
 /** A token without its secret. Times are RFC 3339 in UTC. */
@@ -328,6 +330,8 @@ export interface Ledger {
   /** In byte order of path. */
   filesOf(versionId: number): Promise<readonly VersionFile[]>
   tensorsOf(query: TensorQuery): Promise<readonly Tensor[]>
+  /** Those of a file that have one of these names; a caller with many names asks for some at a time. */
+  tensorsNamed(file: VersionFile, names: readonly string[]): Promise<readonly Tensor[]>
   /** Names of a blob's tensors in byte order, after `after` (exclusive; '' for the first page). */
   tensorNames(blobId: number, after: string, limit: number): Promise<readonly string[]>
   checkpoint(owner: string, name: string): Promise<CheckpointOverview | undefined>
@@ -336,6 +340,7 @@ export interface Ledger {
   // Policies
   /** Of an owner alone, or of a checkpoint, which needn't exist. */
   policies(owner: string, name?: string): Promise<PolicyLevels>
+  setPolicy(change: PolicyChange): Promise<PolicyOutcome>
 
   // Blobs
   /** A blob of this content that the token may read through some available version: scope and role are in the query. */
@@ -352,6 +357,10 @@ export interface Ledger {
   vaultIdentity(): Promise<string | undefined>
   /** Once and for all. */
   bindVault(identity: string): Promise<void>
+  /** Made of a snapshot, and not settled: the vault may hold blobs that only the lost ledger knew. */
+  isRestored(): Promise<boolean>
+  /** From now on a blob without a row was never acknowledged, as with any ledger. */
+  settleRestored(note: AuditNote): Promise<void>
 
   // Audit
   appendAudit(notes: readonly AuditNote[]): Promise<AuditHead>

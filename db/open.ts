@@ -72,9 +72,11 @@ function ledgerOf(
 
     createToken: (token, note) => ask('createToken', [token, note]),
     revokeToken: (id, note) => ask('revokeToken', [id, note]),
+    setPolicy: (change) => ask('setPolicy', [change]),
     publish: (publication) => ask('publish', [publication], transferable(publication)),
     quarantine: (vaultId, note) => ask('quarantine', [vaultId, note]),
     bindVault: (identity) => ask('bindVault', [identity]),
+    settleRestored: (note) => ask('settleRestored', [note]),
     appendAudit: (notes) => ask('appendAudit', [notes]),
 
     ping: () => ask('ping', []),

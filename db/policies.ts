@@ -1,5 +1,12 @@
 import type { Database } from 'better-sqlite3'
+import { writeAudit } from './audit.ts'
+import type { CheckpointRef, PolicyChange, PolicyOutcome } from './changes.ts'
+import { readCheckpoints } from './checkpoints.ts'
+import { transaction } from './connect.ts'
 import type { PolicyLevels, PolicyRules, StoredPolicy } from './ledger.ts'
+import { permits } from './permit.ts'
+import { readTokens } from './tokens.ts'
+import { readVersions } from './versions.ts'
 
 interface PolicyRow {
   rules: string
@@ -7,12 +14,11 @@ interface PolicyRow {
 }
 
 /** The name under which an owner's own policy is kept. */
-export const OWNER_LEVEL = ''
+const OWNER_LEVEL = ''
+/** In place of a name it is reached by those scopes alone that reach every checkpoint of the owner. */
+const EVERY_NAME = '*'
 
-const policyOf = ({ rules, serial }: PolicyRow): StoredPolicy => ({
-  rules: JSON.parse(rules) as PolicyRules,
-  serial,
-})
+const rulesOf = (row: PolicyRow): PolicyRules => JSON.parse(row.rules) as PolicyRules
 
 export function readPolicies(db: Database) {
   const find = db.prepare<{ owner: string; name: string }, PolicyRow>(
@@ -20,10 +26,75 @@ export function readPolicies(db: Database) {
   )
   const level = (owner: string, name: string): StoredPolicy | undefined => {
     const row = find.get({ owner, name })
-    return row && policyOf(row)
+    return row && { rules: rulesOf(row), serial: row.serial }
   }
   return (owner: string, name?: string): PolicyLevels => ({
     owner: level(owner, OWNER_LEVEL),
     checkpoint: name === undefined ? undefined : level(owner, name),
   })
+}
+
+function writePolicies(db: Database) {
+  const put = db.prepare<{
+    owner: string
+    name: string
+    rules: string
+    now: string
+    actorName: string
+  }>(
+    `INSERT INTO policies (owner, name, rules, serial, changed_at, changed_by)
+     VALUES (@owner, @name, @rules, (SELECT coalesce(max(serial), 0) + 1 FROM policies), @now, @actorName)
+     ON CONFLICT (owner, name) DO UPDATE SET
+       rules = @rules, serial = excluded.serial, changed_at = @now, changed_by = @actorName`,
+  )
+  return (policy: Parameters<typeof put.run>[0]): void => {
+    put.run(policy)
+  }
+}
+
+/** The transaction that replaces all that one level says. What it says already changes and enters nothing. */
+export function policyTransaction(db: Database, key: Uint8Array | undefined) {
+  const permit = permits(db)
+  const tokens = readTokens(db)
+  const versions = readVersions(db)
+  const checkpoints = readCheckpoints(db)
+  const levelsOf = readPolicies(db)
+  const put = writePolicies(db)
+  const audit = writeAudit(db, key)
+
+  function isThere(tokenId: string, { owner, name, ref }: CheckpointRef, now: string): boolean {
+    if (tokens.grant(tokenId, owner, name, now)?.inScope !== 1) return false
+    return versions.resolve(owner, name, ref)?.version.state === 'available'
+  }
+
+  /** In the spelling of the checkpoint, if there is one. */
+  function subjectOf(owner: string, name: string | undefined): string {
+    if (name === undefined) return owner
+    const known = checkpoints.find(owner, name)
+    return known === undefined ? `${owner}/${name}` : `${known.owner}/${known.name}`
+  }
+
+  function setPolicy(change: PolicyChange): PolicyOutcome {
+    const { tokenId, address, owner, name, rules, mustResolve } = change
+    const now = new Date().toISOString()
+    const permitted = permit(change, owner, name ?? EVERY_NAME, now)
+    if (permitted.outcome !== 'permitted') return permitted
+    if (mustResolve !== undefined && !isThere(tokenId, mustResolve, now))
+      return { outcome: 'ref_missing' }
+
+    const before = levelsOf(owner, name)
+    const replaced = (name === undefined ? before.owner : before.checkpoint)?.rules
+    const text = JSON.stringify(rules)
+    if (replaced !== undefined && JSON.stringify(replaced) === text)
+      return { outcome: 'unchanged', levels: before }
+    const { actorName } = permitted
+    put({ owner, name: name ?? OWNER_LEVEL, rules: text, now, actorName })
+    const details = { rules, replaced: replaced ?? null }
+    const actor = { actorId: tokenId, actorName, address }
+    const subject = subjectOf(owner, name)
+    audit.append([{ action: 'policy', ...actor, subject, outcome: 'ok', details }], now)
+    return { outcome: 'set', levels: levelsOf(owner, name) }
+  }
+
+  return transaction(db, setPolicy)
 }

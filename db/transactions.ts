@@ -4,7 +4,9 @@ import { writeAudit } from './audit.ts'
 import { writeBlobs } from './blobs.ts'
 import { codeOf, connectWriter, refusalOf, transaction } from './connect.ts'
 import { LedgerRefused, type AuditNote, type NewToken, type Token } from './ledger.ts'
+import { setMark } from './mark.ts'
 import { migrate } from './migrate.ts'
+import { policyTransaction } from './policies.ts'
 import { publishTransaction } from './publish.ts'
 import { readTokens, writeTokens } from './tokens.ts'
 import { vaultBinding } from './vault-binding.ts'
@@ -107,12 +109,19 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
     return changed
   }
 
+  function settleRestored(note: AuditNote): void {
+    setMark(db, 'ledger')
+    audit.append([note], now())
+  }
+
   return {
     createToken: transaction(db, createToken),
     revokeToken: transaction(db, revokeToken),
     publish: publishAndShrink(db, key),
+    setPolicy: policyTransaction(db, key),
     quarantine: transaction(db, quarantine),
     bindVault: transaction(db, vaultBinding(db).bind),
+    settleRestored: transaction(db, settleRestored),
     appendAudit: transaction(db, (notes: readonly AuditNote[]) => audit.append(notes, now())),
     ping: probe(db),
     close() {

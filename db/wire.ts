@@ -2,6 +2,7 @@
 
 import { statfsSync } from 'node:fs'
 import { codeOf } from './connect.ts'
+import type { PolicyChange, PolicyOutcome } from './changes.ts'
 import { LedgerFull, LedgerRefused } from './ledger.ts'
 import type {
   AuditHead,
@@ -17,8 +18,10 @@ export interface Transactions {
   readonly createToken: (token: NewToken, note: AuditNote) => Token
   readonly revokeToken: (id: string, note: AuditNote) => Token | undefined
   readonly publish: (publication: Publication) => PublishOutcome
+  readonly setPolicy: (change: PolicyChange) => PolicyOutcome
   readonly quarantine: (vaultId: string, note: AuditNote) => boolean
   readonly bindVault: (identity: string) => void
+  readonly settleRestored: (note: AuditNote) => void
   readonly appendAudit: (notes: readonly AuditNote[]) => AuditHead
   readonly ping: () => void
   readonly close: () => void

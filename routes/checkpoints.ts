@@ -9,6 +9,7 @@ import {
   hashesOf,
   summarize,
 } from '../src/registry/describe.ts'
+import { policyFor } from '../src/registry/policy.ts'
 import { fileOf, notFound } from '../src/registry/resolve.ts'
 import type { FileVerdict } from '../src/registry/verify.ts'
 import type { Strongroom } from '../src/strongroom.ts'
@@ -87,7 +88,7 @@ export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom)
       const { owner, name } = readableCheckpoint(request, request.params)
       const overview = await ledger.checkpoint(owner, name)
       if (overview === undefined) throw notFound('checkpoint')
-      return describeCheckpoint(overview)
+      return describeCheckpoint(overview, await policyFor(ledger, { owner, name }))
     },
   )
 

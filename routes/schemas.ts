@@ -69,6 +69,24 @@ export const Description = Type.Object({
   warnings: Type.Array(Type.String()),
 })
 
+/** Every key where it is what is in force, those that are set where it is what one level says. */
+export const Policy = Type.Partial(
+  Type.Object({
+    require_metadata: Type.Array(Type.String()),
+    expect_metadata: Type.Unsafe({
+      type: 'object',
+      additionalProperties: Type.Union([Type.String(), Type.Array(Type.String())]),
+      description: 'Key → value, or one of several; `$version` stands for the version’s name',
+    }),
+    same_tensors_as: Nullable(Type.String()),
+    finite: Type.Boolean(),
+    sidecars: Type.Boolean(),
+    max_size: Nullable(Type.Integer({ description: 'Bytes of all files of a version' })),
+    protected_tags: Type.Array(Type.String()),
+    require_signature: Type.Boolean(),
+  }),
+)
+
 export const Checkpoint = Type.Object({
   checkpoint: Type.String(),
   created_at: Time,
@@ -83,7 +101,7 @@ export const Checkpoint = Type.Object({
     }),
   ),
   tags: Type.Record(Type.String(), Type.String(), { description: 'Tag → version' }),
-  policy: Type.Object({}, { additionalProperties: true }),
+  policy: Policy,
 })
 
 export const CheckpointPage = Type.Object({

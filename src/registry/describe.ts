@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { CheckpointOverview, CheckpointSummary, Ledger, Tensor } from '../../db/ledger.ts'
+import type { Policy } from './policy.ts'
 import type { ResolvedVersion } from './resolve.ts'
 
 /** A version as the API tells it. */
@@ -77,7 +78,7 @@ export const describeTensor = ({
   sha256,
 })
 
-export const describeCheckpoint = (overview: CheckpointOverview): object => ({
+export const describeCheckpoint = (overview: CheckpointOverview, policy: Policy): object => ({
   checkpoint: `${overview.owner}/${overview.name}`,
   created_at: overview.createdAt,
   versions: overview.versions.map(({ version, revision, state, createdAt, createdBy, size }) => ({
@@ -89,7 +90,7 @@ export const describeCheckpoint = (overview: CheckpointOverview): object => ({
     size,
   })),
   tags: overview.tags,
-  policy: {},
+  policy,
 })
 
 export const summarize = ({

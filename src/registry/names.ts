@@ -7,6 +7,7 @@ declare const brand: unique symbol
 type Branded<Name extends string> = string & { readonly [brand]: Name }
 
 export type VersionName = Branded<'version'>
+export type TagName = Branded<'tag'>
 /** A file inside a version, relative and `/`-separated. */
 export type FilePath = Branded<'path'>
 /** 64 lower-case hex digits. */
@@ -53,7 +54,7 @@ const RESERVED_VERSIONS: ReadonlySet<string> = new Set([
   'HEAD',
 ])
 
-type What = 'owner' | 'name' | 'version' | 'path' | 'scope'
+type What = 'owner' | 'name' | 'version' | 'tag' | 'path' | 'scope'
 
 function invalid(what: What, rule: string, sentence: string): RegistryError {
   return new RegistryError('INVALID_NAME', sentence, { what, rule })
@@ -103,25 +104,38 @@ export function parseCheckpointName(owner: string, name: string): CheckpointName
   return { owner, name }
 }
 
+/** Throws INVALID_NAME with `what` = `owner`. */
+export function parseOwner(owner: string): string {
+  checkOwner(owner, 'owner')
+  return owner
+}
+
+/** The rule that a version's or a tag's name breaks, and the sentence to say after "A version" or "A tag". */
+function brokenRule(text: string): readonly [rule: string, sentence: string] | undefined {
+  if (text.length > MAX_VERSION_CHARACTERS)
+    return ['length', `has at most ${MAX_VERSION_CHARACTERS} characters.`]
+  if (!/^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(text))
+    return [
+      'characters',
+      'begins with a letter or digit; letters, digits, ".", "_", "+" and "-" follow.',
+    ]
+  if (RESERVED_VERSIONS.has(text)) return ['reserved', `can't be named "${text}".`]
+  if (/^[0-9A-Fa-f]{40,64}$/.test(text)) return ['digest_like', "can't be 40 to 64 hex digits."]
+  return undefined
+}
+
 /** Throws INVALID_NAME. Versions are told apart by case; a name that could be taken for a digest is refused. */
 export function parseVersionName(text: string): VersionName {
-  if (text.length > MAX_VERSION_CHARACTERS)
-    throw invalid(
-      'version',
-      'length',
-      `A version has at most ${MAX_VERSION_CHARACTERS} characters.`,
-    )
-  if (!/^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(text))
-    throw invalid(
-      'version',
-      'characters',
-      'A version begins with a letter or digit; letters, digits, ".", "_", "+" and "-" follow.',
-    )
-  if (RESERVED_VERSIONS.has(text))
-    throw invalid('version', 'reserved', `A version can't be named "${text}".`)
-  if (/^[0-9A-Fa-f]{40,64}$/.test(text))
-    throw invalid('version', 'digest_like', "A version can't be 40 to 64 hex digits.")
+  const [rule, sentence] = brokenRule(text) ?? []
+  if (rule !== undefined) throw invalid('version', rule, `A version ${sentence ?? ''}`)
   return text as VersionName
+}
+
+/** Throws INVALID_NAME with `what` = `tag`. What can name a version can name a tag. */
+export function parseTagName(text: string): TagName {
+  const [rule, sentence] = brokenRule(text) ?? []
+  if (rule !== undefined) throw invalid('tag', rule, `A tag ${sentence ?? ''}`)
+  return text as TagName
 }
 
 /** C0, DEL and C1: what moves a terminal's cursor or ends a header line. */
@@ -187,6 +201,10 @@ export function scopeCovers(scope: string, checkpoint: CheckpointName): boolean 
   // parseScope leaves a star only at the end and behind a slash, so a prefix never spans two owners.
   return pattern.endsWith('*') ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern
 }
+
+/** Whether a token of this scope reaches any checkpoint that the owner could have. */
+export const scopeTouches = (scope: string, owner: string): boolean =>
+  scope === '*' || scope.startsWith(`${asciiLowerCase(owner)}/`)
 
 /** Whether everything that `inner` reaches is reached by `outer` too. Both as `parseScope` returns them. */
 export function scopeWithin(inner: string, outer: string): boolean {

@@ -65,6 +65,8 @@ export function fileOf({ files }: ResolvedVersion, path: string): VersionFile {
 const SENTENCES = {
   checkpoint: 'There is no such checkpoint.',
   version: 'There is no such version.',
+  tag: 'There is no such tag.',
+  owner: 'There is no such owner.',
   file: 'There is no such file in this version.',
   tensor: 'There is no such tensor.',
   upload: 'There is no such upload.',

@@ -78,6 +78,10 @@ t.test('every route of the contract is in it', async (t) => {
     `post ${version}/verify`,
     'get /v1/checkpoints',
     'get /v1/checkpoints/{owner}/{name}',
+    'get /v1/checkpoints/{owner}/{name}/policy',
+    'put /v1/checkpoints/{owner}/{name}/policy',
+    'get /v1/owners/{owner}/policy',
+    'put /v1/owners/{owner}/policy',
     'get /livez',
     'get /readyz',
     'get /health',
@@ -144,6 +148,12 @@ function withoutUnknowns(schema: unknown): unknown {
   return { ...closed, ...(Object.fromEntries(entries) as object) }
 }
 
+const POLICY = {
+  expect_metadata: { model: ['bert', 'gpt'], version: '$version' },
+  protected_tags: ['prod*'],
+  max_size: null,
+}
+
 t.test('live answers are what the document says', async (t) => {
   const version = '/v1/checkpoints/acme/documented/1.0'
   const path = `${version}/files/model.safetensors`
@@ -177,6 +187,16 @@ t.test('live answers are what the document says', async (t) => {
     ['getVersion', version, asReader],
     ['getVersion', version, { token: undefined }],
     ['getVersion', version, { token: 'sr_bad' }],
+    ['getCheckpoint', '/v1/checkpoints/acme/documented'],
+    ['setPolicy', '/v1/checkpoints/acme/documented/policy', send('PUT', POLICY)],
+    ['setPolicy', '/v1/checkpoints/acme/documented/policy', send('PUT', { finite: 1 })],
+    ['getPolicy', '/v1/checkpoints/acme/documented/policy'],
+    ['getPolicy', '/v1/checkpoints/acme/documented/policy?own=1'],
+    ['getPolicy', '/v1/checkpoints/acme/documented/policy', asReader],
+    ['setOwnerPolicy', '/v1/owners/acme/policy', send('PUT', {})],
+    ['setOwnerPolicy', '/v1/owners/acme/policy', { ...send('PUT', {}), token: reader }],
+    ['getOwnerPolicy', '/v1/owners/acme/policy'],
+    ['getOwnerPolicy', '/v1/owners/acme/policy', asReader],
     ['getCheckpoint', '/v1/checkpoints/acme/documented'],
     ['listCheckpoints', '/v1/checkpoints?limit=1'],
     ['listCheckpoints', '/v1/checkpoints?limit=0'],
