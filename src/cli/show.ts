@@ -3,21 +3,37 @@ import { description } from '../client/answers.ts'
 import { askJson } from '../client/connection.ts'
 import { pathOfVersion } from '../client/registry.ts'
 import { addClientOptions, type ClientOptions, connect, parseVersionRef } from './client-options.ts'
-import type { Shell } from './shell.ts'
+import { type Shell, UsageError } from './shell.ts'
+import { showTensors } from './show-tensors.ts'
 import { summaryOf } from './summary.ts'
 import { printable } from './words.ts'
+
+interface ShowOptions extends ClientOptions {
+  readonly tensors?: boolean
+  readonly prefix?: string
+  readonly stats?: boolean
+}
 
 /** `strongroom show owner/name@ref`. */
 export function addShow(program: Command, shell: Shell): void {
   const command = program
     .command('show')
-    .description('describe a version')
+    .description('describe a version, or list its tensors')
     .argument('<owner/name@ref>')
-  addClientOptions(command).action(async (target: string, options: ClientOptions) => {
-    const path = pathOfVersion(parseVersionRef(target))
-    const connection = connect(options, shell)
-    const { document, raw } = await askJson(connection, { method: 'GET', path }, description)
-    if (options.json === true) {
+    .option('--tensors', 'list the tensors: name, dtype, shape, size and SHA-256')
+    .option('--prefix <prefix>', 'only tensors whose names begin so')
+    .option('--stats', 'of each tensor its NaN, infinities, zeros, least, greatest, mean and norm')
+  addClientOptions(command).action(async (target: string, options: ShowOptions) => {
+    const wanted = parseVersionRef(target)
+    const { prefix = '', stats: withStats = false, json: isJson = false } = options
+    if (options.tensors === true) {
+      await showTensors(connect(options, shell), wanted, { prefix, withStats, isJson }, shell)
+      return
+    }
+    if (prefix !== '' || withStats) throw new UsageError('--prefix and --stats are for --tensors.')
+    const ask = { method: 'GET', path: pathOfVersion(wanted) } as const
+    const { document, raw } = await askJson(connect(options, shell), ask, description)
+    if (isJson) {
       shell.say(JSON.stringify(raw, null, 2))
       return
     }

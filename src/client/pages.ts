@@ -42,3 +42,16 @@ export async function* allOf<T>(
 ): AsyncGenerator<T, void, undefined> {
   for await (const { document } of pagesOf(connection, path, query, read)) yield* document.items
 }
+
+/** @throws {UntrustedError} where there are more items than the server said. */
+export async function* atMost<T>(
+  items: AsyncIterable<T>,
+  most: number,
+): AsyncGenerator<T, void, undefined> {
+  let count = 0
+  for await (const item of items) {
+    count += 1
+    if (count > most) throw endless()
+    yield item
+  }
+}

@@ -4,6 +4,7 @@
 import type { TensorItem } from './answers.ts'
 import { type BaseFile, openBaseFile } from './base-files.ts'
 import { UntrustedError } from './failures.ts'
+import { atMost } from './pages.ts'
 import { createPieces, type PiecesBuilder } from './pieces.ts'
 import type { ByteSource, Leaves, WantedFile } from './pull-file.ts'
 import type { RemoteVersion } from './registry.ts'
@@ -95,10 +96,8 @@ async function addPieces(
     pieces.add(sha256, index, i * chunkSize, Math.min((i + 1) * chunkSize, file.size))
   })
   if (!isWorthListing(file)) return
-  let count = 0
-  for await (const tensor of version.tensors({ path: file.path })) {
-    count += 1
-    if (count > file.tensors || !isWithin(tensor, file)) {
+  for await (const tensor of atMost(version.tensors({ path: file.path }), file.tensors)) {
+    if (!isWithin(tensor, file)) {
       throw new UntrustedError("The tensors are not this file's.", { path: file.path })
     }
     pieces.add(tensor.sha256, index, tensor.begin, tensor.end)

@@ -10,7 +10,10 @@ const CHUNK = 100 * KIB
 
 /** A tensor is one letter as often as told, so that equal ones meet in all places. */
 const tensors = fc.array(
-  fc.record({ letter: fc.constantFrom('a', 'b', 'c', 'd'), kib: fc.integer({ min: 0, max: 150 }) }),
+  fc.record({
+    letter: fc.constantFrom<string>('a', 'b', 'c', 'd'),
+    kib: fc.integer({ min: 0, max: 150 }),
+  }),
   { maxLength: 8 },
 )
 type Tensors = typeof tensors extends fc.Arbitrary<infer T> ? T : never
