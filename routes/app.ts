@@ -22,6 +22,7 @@ import { healthRoutes } from './health.ts'
 import { documentRoutes } from './openapi.ts'
 import { policyRoutes } from './policy.ts'
 import { publishRoutes } from './publish.ts'
+import { refuseWrites } from './read-only.ts'
 import { askForBody, markAwaitingContinue } from './refuse.ts'
 import { createServeBytes } from './serve-bytes.ts'
 import { tokenRoutes } from './tokens.ts'
@@ -85,6 +86,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   })
   handleErrors(fastify)
   await authenticateAll(fastify, strongroom, strangers)
+  if (config.READ_ONLY) refuseWrites(fastify)
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
     askForBody(request.raw, reply.raw)
     watchBody(request.raw, {
@@ -243,7 +245,7 @@ function refuseOtherMethods(
     fastify.route({
       url,
       method: METHODS.filter((method) => !methods.has(method)),
-      config: { access: 'open' },
+      config: { access: 'open', changesNothing: true },
       schema: { hide: true },
       onRequest: (_request, _reply, done) => {
         done(new RegistryError('METHOD_NOT_ALLOWED', `This address knows ${allow}.`, { allow }))

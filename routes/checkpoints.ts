@@ -179,7 +179,7 @@ export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom)
   app.post(
     '/v1/checkpoints/:owner/:name/:ref/verify',
     {
-      config: { access: 'read' },
+      config: { access: 'read', changesNothing: true },
       schema: {
         operationId: 'verifyVersion',
         tags,

@@ -36,7 +36,7 @@ export function healthRoutes(
       schema: {
         operationId: 'readyz',
         tags,
-        summary: 'Ledger and vault can be written and there is room',
+        summary: 'Ledger and vault can be written, or read where that is all, and there is room',
         response: answers({ 200: Type.Object({ status: Type.String() }) }, 503),
       },
     },

@@ -108,6 +108,12 @@ export const SETTINGS = {
   PORT: setting(8003, whole(0, 65535), 'port to listen on; 0 takes a free one'),
   VAULT: setting('./data/vault', parseText, 'folder of the blobs'),
   LEDGER: setting('./data/ledger', parseText, 'folder of the ledger; never inside the vault'),
+  READ_ONLY: setting(
+    false,
+    parseFlag,
+    '1 serves a snapshot made by `backup`, and the vault, without writing to either',
+    '0',
+  ),
   ADMIN_TOKEN: setting<string | undefined>(
     undefined,
     parseAdminToken,
@@ -258,11 +264,7 @@ export function readConfig(
   }
   for (const variable of Object.keys(env)) {
     if (!variable.startsWith('STRONGROOM_') || OTHERS_READ.has(variable)) continue
-    if (variable === 'STRONGROOM_READ_ONLY') {
-      // Asking for safety and not getting it must not pass for a warning.
-      if (env[variable] !== '0' && env[variable] !== '')
-        problems.push('STRONGROOM_READ_ONLY is not supported by this version')
-    } else if (!Object.hasOwn(SETTINGS, variable.slice('STRONGROOM_'.length))) {
+    if (!Object.hasOwn(SETTINGS, variable.slice('STRONGROOM_'.length))) {
       warnings.push(`${variable} is not a setting of this server; it is ignored`)
     }
   }

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'TAG_MOVED'
   | 'READ_ONLY'
   | 'RANGE_NOT_SATISFIABLE'
+  | 'SLICE_NOT_ON_BYTES'
   | 'PRECONDITION_FAILED'
   | 'METHOD_NOT_ALLOWED'
   | 'REQUEST_TIMEOUT'
@@ -42,6 +43,12 @@ export class RegistryError extends Error {
     this.facts = facts
   }
 }
+
+export const readOnly = (): RegistryError =>
+  new RegistryError(
+    'READ_ONLY',
+    'This server only reads; publish and change at the one that writes.',
+  )
 
 /** INVALID_REQUEST for one field, named as the caller wrote it: `query.limit`, `body.role`. */
 export const invalidField = (

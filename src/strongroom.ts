@@ -1,28 +1,21 @@
-import { randomUUID } from 'node:crypto'
-import { readFile, realpath } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
 import type { Logger } from 'pino'
 import type { Blob, Ledger } from '../db/ledger.ts'
-import { lockFor } from '../db/lock.ts'
-import { openLedger } from '../db/open.ts'
 import { type AuditLog, createAuditLog } from './access/audit-log.ts'
-import { type Announce, ensureFirstAdmin } from './access/first-admin.ts'
-import { type Config, ConfigError } from './config.ts'
-import { FoldersRefused, prepareFolders } from './folders.ts'
+import type { Announce } from './access/first-admin.ts'
+import type { Config } from './config.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createHashPool, type HashPool } from './hashing/pool.ts'
 import { createSlots } from './hashing/slots.ts'
 import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { openStoresToRead } from './read-only-stores.ts'
 import type { HeldFile } from './registry/held-files.ts'
 import { createPublish, type Publish } from './registry/publish.ts'
-import { sweepAtStart } from './registry/sweep.ts'
 import { createVerifyVersion, type VerifyVersion } from './registry/verify.ts'
+import { openStores, type Stores } from './stores.ts'
 import { createAdmission } from './vault/admit.ts'
-import { openLocalVault } from './vault/local.ts'
 import { createOpenBlobs } from './vault/open-blobs.ts'
 import { createVerifiedReader, type ReadContext, type ReadVerified } from './vault/read-verified.ts'
-import type { Vault } from './vault/vault.ts'
 
 /** The registry without its HTTP: what the routes are given. */
 export interface Strongroom {
@@ -44,7 +37,7 @@ export interface Strongroom {
 }
 
 /**
- * Opens folders, ledger and vault, reconciles them, and wires the parts together.
+ * Opens ledger and vault and wires the parts together.
  *
  * @throws {ConfigError} {FoldersRefused} {LedgerRefused} with a message that says what to do.
  */
@@ -54,26 +47,16 @@ export async function openStrongroom(
   announce: Announce,
   onFatal: (error: Error) => void,
 ): Promise<Strongroom> {
-  const folders = await prepareFolders(config.VAULT, config.LEDGER)
-  const auditKey = await readAuditKey(config.AUDIT_KEY_FILE, folders.ledger)
-  const ledger = await openLedger({ folder: folders.ledger, auditKey })
-  let unlockVault = (): void => undefined
+  const stores = config.READ_ONLY
+    ? await openStoresToRead(config, log)
+    : await openStores(config, log, announce)
   let pool: HashPool | undefined
   try {
-    const vault = await openLocalVault(folders.vault)
-    // A copy of the ledger would sweep what the original publishes meanwhile.
-    unlockVault = lockFor('vault', join(folders.vault, 'lock.db'))
-    await bindVault(vault, ledger)
-    const swept = await sweepAtStart(vault, ledger)
-    if (swept.staged + swept.blobs > 0) log.info(swept, 'swept what an earlier run left unfinished')
-    await ensureFirstAdmin(ledger, folders.ledger, config.ADMIN_TOKEN, announce)
-    await ledger.appendAudit([{ action: 'server.start', outcome: 'ok', details: { swept } }])
     pool = createHashPool(config.HASH_WORKERS, onFatal)
-    return wire(config, log, ledger, vault, pool, unlockVault)
+    return wire(config, log, stores, pool)
   } catch (error) {
     await pool?.close()
-    await ledger.close()
-    unlockVault()
+    await stores.close()
     throw error
   }
 }
@@ -81,10 +64,8 @@ export async function openStrongroom(
 function wire(
   config: Config,
   log: Logger,
-  ledger: Ledger,
-  vault: Vault,
+  { ledger, vault, close: closeStores }: Stores,
   pool: HashPool,
-  unlockVault: () => void,
 ): Strongroom {
   const slots = createSlots(config.CACHE_BYTES, pool.share)
   const leaves = createVerifiedLeaves(slots, pool)
@@ -152,16 +133,15 @@ function wire(
 
   const roomBytes = async (): Promise<number> => (await vault.freeBytes()) - config.DISK_FLOOR_BYTES
 
+  async function requireRoom(): Promise<void> {
+    if ((await roomBytes()) <= 0) throw new Error('below the floor')
+  }
+
   async function failingChecks(): Promise<readonly string[]> {
     const checks: readonly (readonly [string, () => Promise<unknown>])[] = [
       ['ledger', () => ledger.ping()],
       ['vault', () => vault.ping()],
-      [
-        'disk',
-        async () => {
-          if ((await roomBytes()) <= 0) throw new Error('below the floor')
-        },
-      ],
+      ...(config.READ_ONLY ? [] : [['disk', requireRoom] as const]),
     ]
     const failing = await Promise.all(
       checks.map(async ([name, check]) => {
@@ -232,58 +212,7 @@ function wire(
         log.error({ err: error }, 'the stop could not be entered in the audit log')
       }
       await pool.close()
-      await ledger.close()
-      unlockVault()
+      await closeStores()
     },
   }
-}
-
-/**
- * A ledger belongs to one vault. With another, every blob would be without a row, and the sweep would remove
- * them all: so that is refused.
- */
-async function bindVault(vault: Vault, ledger: Ledger): Promise<void> {
-  const known = await ledger.vaultIdentity()
-  const found = await vault.identity()
-  if (known !== undefined && known === found) return
-  if (known !== undefined) {
-    throw new FoldersRefused(
-      'this ledger belongs to another vault; give the two folders that belong together',
-    )
-  }
-  const first = await vault.list()[Symbol.asyncIterator]().next()
-  if (first.done !== true) {
-    throw new FoldersRefused(
-      'the vault holds blobs that this new ledger knows nothing of; give it its own ledger, or an empty vault',
-    )
-  }
-  // A name of its own, even where an earlier ledger named the vault: that one would sweep this one's blobs.
-  const identity = randomUUID()
-  await vault.identify(identity)
-  await ledger.bindVault(identity)
-}
-
-async function readAuditKey(
-  file: string | undefined,
-  ledgerFolder: string,
-): Promise<Uint8Array | undefined> {
-  if (file === undefined) return undefined
-  let real: string
-  let key: Buffer
-  try {
-    real = await realpath(file)
-    key = await readFile(real)
-  } catch (error) {
-    throw new ConfigError([
-      `STRONGROOM_AUDIT_KEY_FILE can't be read: ${error instanceof Error ? error.message : ''}`,
-    ])
-  }
-  if (key.length < 32)
-    throw new ConfigError(['STRONGROOM_AUDIT_KEY_FILE must hold at least 32 bytes'])
-  if (`${dirname(real)}${sep}`.startsWith(ledgerFolder + sep)) {
-    throw new ConfigError([
-      'STRONGROOM_AUDIT_KEY_FILE must lie outside the ledger, or it proves nothing',
-    ])
-  }
-  return key
 }

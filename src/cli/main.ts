@@ -1,11 +1,13 @@
 import { Command, CommanderError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { addAudit } from './audit.ts'
+import { addBackup } from './backup.ts'
 import { addInspect } from './inspect.ts'
 import { addLs } from './ls.ts'
 import { addPull } from './pull.ts'
 import { addPush } from './push.ts'
 import { reportOf } from './report.ts'
+import { addRestore } from './restore.ts'
 import { addServe } from './serve.ts'
 import { type ExitCode, processShell } from './shell.ts'
 import { addShow } from './show.ts'
@@ -44,6 +46,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     addVerify,
     addInspect,
     addAudit,
+    addBackup,
+    addRestore,
   ]) {
     add(program, shell)
   }

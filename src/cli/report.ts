@@ -1,4 +1,6 @@
+import { LedgerFull, LedgerRefused } from '../../db/ledger.ts'
 import { ConfigError } from '../config.ts'
+import { FoldersRefused } from '../folders.ts'
 import { RefusedError, UnreachableError, UntrustedError } from '../client/failures.ts'
 import { LocalError } from '../client/local-failure.ts'
 import { type Facts, RegistryError } from '../errors.ts'
@@ -24,6 +26,10 @@ export function reportOf(error: unknown): Report {
     const line = printable(`${message} [LOCAL_FILE]`)
     return failed(isWrongUse ? 2 : 1, [line], 'LOCAL_FILE', message, {})
   }
+  if (error instanceof LedgerRefused || error instanceof LedgerFull) {
+    return told(1, 'LEDGER_REFUSED', error.message, {})
+  }
+  if (error instanceof FoldersRefused) return told(1, 'FOLDERS_REFUSED', error.message, {})
   if (error instanceof UnreachableError) return told(3, 'UNREACHABLE', error.message, {})
   if (error instanceof UntrustedError) return told(1, 'NOT_AS_CLAIMED', error.message, error.facts)
   if (error instanceof RegistryError) return told(1, error.code, error.message, error.facts)

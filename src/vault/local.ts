@@ -27,26 +27,79 @@ const ID = /^[0-9a-f]{32}$/
 const NOT_THERE = ['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO']
 const SHELF = /^[0-9a-f]{2}$/
 
+/** The paths of a vault; what stands for a blob is found by its id alone. */
+function layoutOf(root: string) {
+  const blobs = join(root, 'blobs')
+  const shelfOf = (id: string): string => join(blobs, id.slice(0, 2))
+  return {
+    staging: join(root, 'staging'),
+    blobs,
+    quarantined: join(root, 'quarantine'),
+    identityFile: join(root, 'identity'),
+    shelfOf,
+    pathOf: (id: string): string => join(shelfOf(id), id),
+  }
+}
+
+/** All of a vault that writes nothing. */
+function readingOf(root: string) {
+  const { blobs, identityFile, pathOf } = layoutOf(root)
+  return {
+    open: async (id) => {
+      if (!ID.test(id)) return undefined
+      return openBlob(pathOf(id))
+    },
+    list: async function* () {
+      for (const shelf of await readdir(blobs)) {
+        if (!SHELF.test(shelf)) continue
+        for (const id of await readdir(join(blobs, shelf))) if (ID.test(id)) yield id
+      }
+    },
+    freeBytes: async () => {
+      const { bavail, bsize } = await statfs(root)
+      return bavail * bsize
+    },
+    identity: async () => {
+      try {
+        return (await readFile(identityFile, 'utf8')).trim() || undefined
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return undefined
+        throw error
+      }
+    },
+  } satisfies Partial<Vault>
+}
+
+/**
+ * A vault that others write, on a mount that may be read-only. Damaged bytes stay where they are.
+ */
+export function openVaultToRead(root: string): Vault {
+  const refuse = (): Promise<never> => Promise.reject(new Error('this vault is only read'))
+  return {
+    ...readingOf(root),
+    stage: refuse,
+    remove: refuse,
+    sweepStaging: refuse,
+    identify: refuse,
+    quarantine: () => Promise.resolve(),
+    syncQuarantine: () => Promise.resolve(),
+    ping: () => access(layoutOf(root).blobs, constants.R_OK | constants.X_OK),
+  }
+}
+
 /**
  * A vault in a folder of the local file system. Folders are 0700.
  *
  * @throws {FoldersRefused} when a link stands for one of its folders.
  */
 export async function openLocalVault(root: string): Promise<Vault> {
-  const staging = join(root, 'staging')
-  const blobs = join(root, 'blobs')
-  const quarantined = join(root, 'quarantine')
-  const identityFile = join(root, 'identity')
+  const { staging, blobs, quarantined, identityFile, shelfOf, pathOf } = layoutOf(root)
   for (const folder of [staging, blobs, quarantined]) await makeFolder(folder)
   // All shelves are made, and made durable, before the first blob: a seal then syncs one folder.
-  for (let i = 0; i < 256; i++) {
-    await makeFolder(join(blobs, i.toString(16).padStart(2, '0')))
-  }
+  const shelves = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+  for (const shelf of shelves) await makeFolder(join(blobs, shelf))
   await syncFolder(blobs)
   await syncFolder(root)
-
-  const shelfOf = (id: string): string => join(blobs, id.slice(0, 2))
-  const pathOf = (id: string): string => join(shelfOf(id), id)
 
   async function stage(): Promise<Staged> {
     const id = randomBytes(16).toString('hex')
@@ -79,17 +132,8 @@ export async function openLocalVault(root: string): Promise<Vault> {
   }
 
   return {
+    ...readingOf(root),
     stage,
-    open: async (id) => {
-      if (!ID.test(id)) return undefined
-      return openBlob(pathOf(id))
-    },
-    list: async function* () {
-      for (const shelf of await readdir(blobs)) {
-        if (!SHELF.test(shelf)) continue
-        for (const id of await readdir(join(blobs, shelf))) if (ID.test(id)) yield id
-      }
-    },
     remove: async (id) => {
       if (ID.test(id)) await rm(pathOf(id), { force: true })
     },
@@ -101,22 +145,14 @@ export async function openLocalVault(root: string): Promise<Vault> {
         if (!NOT_THERE.includes(codeOf(error))) throw error
       }
     },
+    syncQuarantine: async () => {
+      await syncFolder(quarantined)
+      for (const shelf of shelves) await syncFolder(join(blobs, shelf))
+    },
     sweepStaging: async () => {
       const left = await readdir(staging)
       for (const name of left) await rm(join(staging, name), { force: true, recursive: true })
       return left.length
-    },
-    freeBytes: async () => {
-      const { bavail, bsize } = await statfs(root)
-      return bavail * bsize
-    },
-    identity: async () => {
-      try {
-        return (await readFile(identityFile, 'utf8')).trim() || undefined
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return undefined
-        throw error
-      }
     },
     identify: async (identity) => {
       await rm(identityFile, { force: true })

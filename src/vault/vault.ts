@@ -31,6 +31,8 @@ export interface Vault {
   remove: (id: string) => Promise<void>
   /** Keeps the damaged bytes for a person to look at, out of everyone's reach. */
   quarantine: (id: string) => Promise<void>
+  /** What was quarantined so far stays so after a power cut. */
+  syncQuarantine: () => Promise<void>
   /** Removes what unfinished uploads of an earlier run left behind. */
   sweepStaging: () => Promise<number>
   /** Bytes that may still be written. */
@@ -39,7 +41,7 @@ export interface Vault {
   identity: () => Promise<string | undefined>
   /** Names a new vault, durably. */
   identify: (identity: string) => Promise<void>
-  /** Rejects when the vault can't be written. */
+  /** Rejects when the vault can't be written; read, where it is only read. */
   ping: () => Promise<void>
 }
 
