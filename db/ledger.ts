@@ -1,7 +1,18 @@
 // What the registry asks of its ledger: promises, one method a transaction, plain data in and out.
 // Nothing here names SQL or SQLite, so that a server database can stand in.
 
-import type { PolicyChange, PolicyOutcome } from './changes.ts'
+import type {
+  PolicyChange,
+  PolicyOutcome,
+  Tag,
+  TagChange,
+  TagDeleted,
+  TagHistory,
+  TagHistoryQuery,
+  TagMove,
+  TagMoved,
+  TagRefusal,
+} from './changes.ts'
 
 export type Role = 'reader' | 'writer' | 'detector' | 'auditor' | 'admin'
 
@@ -341,6 +352,14 @@ export interface Ledger {
   /** Of an owner alone, or of a checkpoint, which needn't exist. */
   policies(owner: string, name?: string): Promise<PolicyLevels>
   setPolicy(change: PolicyChange): Promise<PolicyOutcome>
+
+  // Tags
+  tag(owner: string, name: string, tag: string): Promise<Tag | undefined>
+  /** Undefined when there is no such checkpoint. */
+  tagHistory(query: TagHistoryQuery): Promise<TagHistory | undefined>
+  /** Makes the tag when there is none. */
+  moveTag(move: TagMove): Promise<TagMoved | TagRefusal>
+  deleteTag(change: TagChange): Promise<TagDeleted | TagRefusal>
 
   // Blobs
   /** A blob of this content that the token may read through some available version: scope and role are in the query. */

@@ -3,8 +3,10 @@ import { readAudit } from './audit.ts'
 import { readBlobs } from './blobs.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import type { AuditHead, Ledger } from './ledger.ts'
+import { markOf } from './mark.ts'
 import { readPolicies } from './policies.ts'
-import { readTensorNames, readTensors } from './tensors.ts'
+import { lookUpTags } from './tag-history.ts'
+import { readNamedTensors, readTensorNames, readTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
 import { vaultBinding } from './vault-binding.ts'
 import { verifyAudit } from './verify-audit.ts'
@@ -20,8 +22,10 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
   const checkpoints = readCheckpoints(db)
   const blobs = readBlobs(db)
   const tensorsOf = readTensors(db)
+  const tensorsNamed = readNamedTensors(db)
   const tensorNames = readTensorNames(db)
   const policies = readPolicies(db)
+  const tags = lookUpTags(db)
   const audit = readAudit(db)
   const vault = vaultBinding(db)
   const now = () => new Date().toISOString()
@@ -48,11 +52,15 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
     resolve: look((...ref) => versions.resolve(...ref)),
     filesOf: look(blobs.filesOf),
     tensorsOf: look(tensorsOf),
+    tensorsNamed: look(tensorsNamed),
     tensorNames: look(tensorNames),
     checkpoint: look((owner, name) => checkpoints.overview(owner, name)),
     checkpoints: look((query) => checkpoints.list(query)),
 
     policies: look((owner, name) => policies(owner, name)),
+
+    tag: look(tags.tag),
+    tagHistory: look(tags.history),
 
     blobHeldBy: look((tokenId, sha256) => blobs.heldBy(tokenId, sha256, now())),
     blob: look(blobs.get),
@@ -60,6 +68,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
     hasVaultId: look(blobs.hasVaultId),
 
     vaultIdentity: look(vault.identity),
+    isRestored: look(() => markOf(db) === 'restored'),
 
     audit: look(audit.page),
     auditHead: look(auditHead),

@@ -5,6 +5,7 @@ import {
   type TensorColumns,
   type TensorQuery,
   type TensorStatistics,
+  type VersionFile,
 } from './ledger.ts'
 
 interface TensorRow {
@@ -101,6 +102,19 @@ export function readTensors(db: Database) {
     }
     return found
   }
+}
+
+/** The tensors of one file that have these names; a name that there isn't is left out. Each is found by the primary key. */
+export function readNamedTensors(db: Database) {
+  const named = db.prepare<{ blob: number; name: string }, TensorRow>(
+    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics FROM tensors
+     WHERE blob = @blob AND name = @name`,
+  )
+  return ({ blob, path }: VersionFile, names: readonly string[]): readonly Tensor[] =>
+    names.flatMap((name) => {
+      const row = named.get({ blob: blob.id, name })
+      return row === undefined ? [] : [tensorOf(row, path)]
+    })
 }
 
 /** Names in byte order, a page at a time. */

@@ -24,7 +24,10 @@ import { policyRoutes } from './policy.ts'
 import { publishRoutes } from './publish.ts'
 import { refuseWrites } from './read-only.ts'
 import { askForBody, markAwaitingContinue } from './refuse.ts'
+import { selectRoutes } from './select.ts'
 import { createServeBytes } from './serve-bytes.ts'
+import { tensorRoutes } from './tensors.ts'
+import { tagRoutes } from './tags.ts'
 import { tokenRoutes } from './tokens.ts'
 import { buildValidator } from './validators.ts'
 
@@ -104,7 +107,10 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   checkpointRoutes(fastify, strongroom)
   const serveBytes = createServeBytes(strongroom)
   fileRoutes(fastify, strongroom, serveBytes)
+  tensorRoutes(fastify, strongroom, serveBytes)
+  selectRoutes(fastify, strongroom, serveBytes)
   policyRoutes(fastify, strongroom)
+  tagRoutes(fastify, strongroom)
   await publishRoutes(fastify, strongroom)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()

@@ -56,8 +56,15 @@ export function handleErrors(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => answer(notFound('route'), request, reply))
 }
 
-/** A route may have named the file before it failed; the problem is another representation (RFC 9530 §3). */
-const OF_THE_FILE = ['etag', 'last-modified', 'repr-digest', 'content-disposition'] as const
+/** A route may have named its bytes before it failed; the problem is another representation (RFC 9530 §3). */
+const OF_THE_BYTES = [
+  'etag',
+  'last-modified',
+  'repr-digest',
+  'content-disposition',
+  'x-tensor-dtype',
+  'x-tensor-shape',
+] as const
 
 export function answer(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asRegistryError(error)
@@ -70,7 +77,7 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
   }
   if (known.code === 'INTERNAL') request.log.error({ err: known.cause }, 'unexpected error')
   reply.header('x-request-id', request.id)
-  for (const name of OF_THE_FILE) reply.removeHeader(name)
+  for (const name of OF_THE_BYTES) reply.removeHeader(name)
   return refuse(request, reply, problemOf(known, request.id))
 }
 

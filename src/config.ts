@@ -160,6 +160,13 @@ export const SETTINGS = {
     '256 MiB',
   ),
   HASH_WORKERS: setting(cores, whole(1, 256), 'threads that read and hash', 'one a core'),
+  MAX_SELECT_TENSORS: setting(20_000, whole(1, 100_000), 'tensors in one selection'),
+  SELECT_MEMORY_BYTES: setting(
+    64 * MIB,
+    atLeast(MIB),
+    'headers of selections being put together and sent at once, in all',
+    '64 MiB',
+  ),
   MAX_CONNECTIONS: setting(4096, whole(1, 1_000_000), 'open connections; more are closed at once'),
   MAX_VERIFICATIONS: setting(
     1,

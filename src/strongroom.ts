@@ -11,6 +11,7 @@ import { createMetrics, type Metrics } from './metrics.ts'
 import { openStoresToRead } from './read-only-stores.ts'
 import type { HeldFile } from './registry/held-files.ts'
 import { createPublish, type Publish } from './registry/publish.ts'
+import { createSelect, type Select } from './registry/select.ts'
 import { createVerifyVersion, type VerifyVersion } from './registry/verify.ts'
 import { openStores, type Stores } from './stores.ts'
 import { createAdmission } from './vault/admit.ts'
@@ -25,6 +26,7 @@ export interface Strongroom {
   readonly metrics: Metrics
   readonly publish: Publish
   readonly readVerified: ReadVerified
+  readonly select: Select
   readonly verifyVersion: VerifyVersion
   readonly uploads: Gate
   readonly verifications: Gate
@@ -175,6 +177,12 @@ function wire(
     audit,
     metrics,
     readVerified,
+    select: createSelect({
+      ledger,
+      read: readVerified,
+      maxTensors: config.MAX_SELECT_TENSORS,
+      memoryBytes: config.SELECT_MEMORY_BYTES,
+    }),
     publish: createPublish({
       ledger,
       vault,
