@@ -16,6 +16,12 @@ const DEFAULT_URL = 'http://127.0.0.1:8003'
 export const jsonOption = (): Option =>
   new Option('--json', 'one JSON document on standard output, errors as JSON too')
 
+/** For an option that may be repeated. */
+export const collected = (value: string, before: readonly string[]): readonly string[] => [
+  ...before,
+  value,
+]
+
 /** What every command takes that talks to a registry. */
 export function addClientOptions(command: Command): Command {
   return command

@@ -11,6 +11,7 @@ import { addRestore } from './restore.ts'
 import { addServe } from './serve.ts'
 import { type ExitCode, processShell } from './shell.ts'
 import { addShow } from './show.ts'
+import { addTag } from './tag.ts'
 import { addToken } from './token.ts'
 import { addVerify } from './verify.ts'
 
@@ -43,6 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addPull,
     addLs,
     addShow,
+    addTag,
     addVerify,
     addInspect,
     addAudit,

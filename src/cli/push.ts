@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { type Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { description } from '../client/answers.ts'
+import { type Description, description } from '../client/answers.ts'
 import { askJson } from '../client/connection.ts'
 import { localErrorOf } from '../client/local-failure.ts'
 import {
@@ -12,10 +12,13 @@ import {
   publication,
   sizeOf,
 } from '../client/push-files.ts'
-import { DEFAULT_PATH, parseFilePath } from '../registry/names.ts'
+import { record } from '../client/shapes.ts'
+import { moveTag } from '../client/tags.ts'
+import { DEFAULT_PATH, parseFilePath, parseTagName, type TagName } from '../registry/names.ts'
 import {
   addClientOptions,
   type ClientOptions,
+  collected,
   connect,
   parseNewVersion,
   usage,
@@ -27,6 +30,7 @@ import { printable } from './words.ts'
 
 interface PushOptions extends ClientOptions {
   readonly meta: readonly string[]
+  readonly tag: readonly string[]
   readonly path?: string
 }
 
@@ -44,12 +48,8 @@ export function addPush(program: Command, shell: Shell): void {
     .description('publish files as a new version')
     .usage('[options] <file...> <owner/name@version>')
     .argument('<file...>')
-    .option(
-      '--meta <key=value>',
-      'metadata of the version; may be repeated',
-      (pair: string, pairs: readonly string[]) => [...pairs, pair],
-      [],
-    )
+    .option('--meta <key=value>', 'metadata of the version; may be repeated', collected, [])
+    .option('--tag <tag>', 'tag that names the version afterwards; may be repeated', collected, [])
     .option(
       '--path <path>',
       `path of the one FILE in the version (its own name, or ${DEFAULT_PATH})`,
@@ -59,24 +59,41 @@ export function addPush(program: Command, shell: Shell): void {
     const version = parseNewVersion(args.at(-1) ?? '')
     if (args.length === 1) throw new UsageError('Give a file before owner/name@version.')
     const metadata = parseMetadata(options.meta)
+    const tags = options.tag.map((tag) => usage('--tag', () => parseTagName(tag)))
     const connection = connect(options, shell)
     const files = await filesOf(args.slice(0, -1), options.path, shell)
     const hashed = await hashAll(files, shell)
     const totalBytes = hashed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     const bar = createBar(shell, 'sending', totalBytes)
     const ask = publication(version, hashed, metadata, bar.add)
+    const published = await askJson(connection, ask, description).finally(bar.end)
+    const moved: TagName[] = []
     try {
-      const { status, document, raw } = await askJson(connection, ask, description)
-      bar.end()
-      if (options.json === true) shell.say(JSON.stringify(raw, null, 2))
-      else {
-        shell.say(summaryOf(document, status === 201 ? 'published' : 'was already published'))
-        for (const warning of document.warnings) shell.note(`warning: ${printable(warning)}`)
+      for (const tag of tags) {
+        await moveTag(connection, version, tag, published.document.revision, undefined)
+        moved.push(tag)
       }
     } finally {
-      bar.end()
+      // Published it is, whatever became of a tag.
+      tell(published, moved, options.json === true, shell)
     }
   })
+}
+
+function tell(
+  { status, document, raw }: { status: number; document: Description; raw: unknown },
+  moved: readonly TagName[],
+  isJson: boolean,
+  shell: Shell,
+): void {
+  const tags = [...new Set([...document.tags, ...moved])]
+  if (isJson) {
+    shell.say(JSON.stringify({ ...record(raw, 'the answer'), tags }, null, 2))
+    return
+  }
+  const became = status === 201 ? 'published' : 'was already published'
+  shell.say(summaryOf({ ...document, tags }, became))
+  for (const warning of document.warnings) shell.note(`warning: ${printable(warning)}`)
 }
 
 /** `k=v` pairs, each key once. @throws {UsageError} */

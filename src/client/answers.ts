@@ -112,6 +112,30 @@ export const checkpoint = object({
   policy: record,
 })
 
+export const tagMoved = object({
+  tag: text,
+  version: text,
+  revision: sha256,
+  previous: nullable(sha256),
+})
+
+const who = nullable(object({ id: text, name: text }))
+
+export const tagHistory = object({
+  items: list(
+    object({
+      seq: count,
+      at: text,
+      who,
+      action: text,
+      version: nullable(text),
+      revision: nullable(sha256),
+      previous: nullable(sha256),
+    }),
+  ),
+  next: nullable(text),
+})
+
 const token = {
   id: text,
   name: text,
@@ -131,7 +155,7 @@ export const auditPage = object({
       seq: count,
       at: text,
       action: text,
-      who: nullable(object({ id: text, name: text })),
+      who,
       address: nullable(text),
       subject: nullable(text),
       revision: nullable(text),
