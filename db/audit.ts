@@ -40,6 +40,15 @@ export function readAudit(db: Database) {
   const ofAction = page('action = @action')
   const ofSubject = page('subject = @subject')
   const ofBoth = page('subject = @subject AND +action = @action')
+  const backwards = (condition: string) =>
+    db.prepare<{ of: string; before: number; limit: number }, AuditRow>(
+      `SELECT ${COLUMNS} FROM audit WHERE ${condition} AND seq < @before ORDER BY seq DESC LIMIT @limit`,
+    )
+  // In the words of the two indexes, each of which holds such entries and no others.
+  const ofTag = backwards("subject = @of AND action = 'tag'")
+  const ofLatest = backwards(
+    "substr(subject, 1, instr(subject, '@') - 1) = @of AND action IN ('publish', 'withdraw')",
+  )
   const head = db.prepare<[], HeadRow>(
     `SELECT seq, hash, mac, coalesce((SELECT max(seq) FROM audit), 0) AS last
      FROM audit_head WHERE id = 1`,
@@ -50,6 +59,12 @@ export function readAudit(db: Database) {
   }
   return {
     page: (query: AuditQuery): readonly AuditEntry[] => statementFor(query).all(query).map(entryOf),
+    /** What moved a tag, newest first. `of` is `owner/name@tag`. */
+    ofTag: (of: string, before: number, limit: number): readonly AuditEntry[] =>
+      ofTag.all({ of, before, limit }).map(entryOf),
+    /** What may have moved `latest`, newest first. `of` is `owner/name`. */
+    ofLatest: (of: string, before: number, limit: number): readonly AuditEntry[] =>
+      ofLatest.all({ of, before, limit }).map(entryOf),
     rows: (after: number, limit: number): readonly AuditRow[] => everything.all({ after, limit }),
     /** Undefined only in a ledger that someone has tampered with. */
     head(): (AuditHead & { readonly last: number }) | undefined {

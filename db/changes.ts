@@ -1,7 +1,7 @@
 // What callers change about a checkpoint besides publishing, and what becomes of it. Plain data, like the rest of the
 // ledger's interface.
 
-import type { PolicyLevels, PolicyRules, Role } from './ledger.ts'
+import type { AuditEntry, PolicyLevels, PolicyRules, Role } from './ledger.ts'
 
 /** Who asks for a change. Role and scope are judged inside the change's transaction, which enters who it was. */
 export interface Actor {
@@ -38,3 +38,60 @@ export type PolicyOutcome =
   | { readonly outcome: 'set' | 'unchanged'; readonly levels: PolicyLevels }
   | { readonly outcome: 'ref_missing' }
   | Denied
+
+/** What a tag names. */
+export interface Tag {
+  readonly version: string
+  /** Hex. */
+  readonly revision: string
+  readonly movedAt: string
+}
+
+export interface TagChange extends Actor {
+  readonly owner: string
+  readonly name: string
+  readonly tag: string
+  /** Those of the roles that may where a policy protects the tag. */
+  readonly rolesIfProtected: readonly Role[]
+  /** Protected whatever the policy says. */
+  readonly isProtected: boolean
+  /** The revision (hex) that the tag must name now, null for none; undefined where any will do. */
+  readonly expected: string | null | undefined
+}
+
+export interface TagMove extends TagChange {
+  /** Where to: any kind of ref. */
+  readonly ref: string
+}
+
+export interface TagMoved {
+  readonly outcome: 'created' | 'moved' | 'unchanged'
+  /** What the tag names now. */
+  readonly version: string
+  readonly revision: string
+  /** The revision that it named before; null for none. */
+  readonly previous: string | null
+}
+
+export interface TagDeleted {
+  readonly outcome: 'deleted'
+}
+
+export type TagRefusal =
+  | { readonly outcome: 'checkpoint_missing' | 'version_missing' | 'tag_missing' }
+  | { readonly outcome: 'withdrawn'; readonly reason: string }
+  | { readonly outcome: 'version_exists'; readonly revision: string }
+  | { readonly outcome: 'protected' | 'unexpected'; readonly current: string | null }
+  | Denied
+
+export interface TagHistoryQuery {
+  readonly owner: string
+  readonly name: string
+  readonly tag: string
+  /** Exclusive start: a sequence number. */
+  readonly before: number | undefined
+  readonly limit: number
+}
+
+/** Newest first. Those of `latest` are entries of publications and withdrawals, also such as left it where it was. */
+export type TagHistory = readonly AuditEntry[]

@@ -73,6 +73,8 @@ function ledgerOf(
     createToken: (token, note) => ask('createToken', [token, note]),
     revokeToken: (id, note) => ask('revokeToken', [id, note]),
     setPolicy: (change) => ask('setPolicy', [change]),
+    moveTag: (move) => ask('moveTag', [move]),
+    deleteTag: (change) => ask('deleteTag', [change]),
     publish: (publication) => ask('publish', [publication], transferable(publication)),
     quarantine: (vaultId, note) => ask('quarantine', [vaultId, note]),
     bindVault: (identity) => ask('bindVault', [identity]),

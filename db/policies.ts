@@ -34,6 +34,19 @@ export function readPolicies(db: Database) {
   })
 }
 
+/** Whether the nearest level that says anything of protected tags names this one. GLOB tells cases apart, as tags do. */
+export function tagProtection(db: Database) {
+  const patterns = (name: string): string =>
+    `(SELECT rules -> 'protected_tags' FROM policies WHERE owner = @owner AND name = ${name})`
+  const find = db
+    .prepare<{ owner: string; name: string; tag: string }, number>(
+      `SELECT EXISTS (SELECT 1 FROM json_each(coalesce(${patterns('@name')}, ${patterns(`'${OWNER_LEVEL}'`)}))
+       WHERE @tag GLOB value)`,
+    )
+    .pluck()
+  return (owner: string, name: string, tag: string): boolean => find.get({ owner, name, tag }) === 1
+}
+
 function writePolicies(db: Database) {
   const put = db.prepare<{
     owner: string

@@ -4,7 +4,7 @@ import { readBlobs, writeBlobs, type Upserted } from './blobs.ts'
 import { transaction } from './connect.ts'
 import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
 import type { AuditNote, Publication, PublishedFile, PublishOutcome } from './ledger.ts'
-import { LATEST, tagsTable } from './tags.ts'
+import { LATEST, readTags, writeTags } from './tags.ts'
 import { writeTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
 import { readVersions, writeVersions, type Existing } from './versions.ts'
@@ -24,7 +24,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const checkpoints = { ...readCheckpoints(db), ...writeCheckpoints(db) }
   const versions = { ...readVersions(db), ...writeVersions(db) }
   const blobs = { ...readBlobs(db), ...writeBlobs(db) }
-  const tags = tagsTable(db)
+  const tags = { ...readTags(db), ...writeTags(db) }
   const insertTensors = writeTensors(db)
   const audit = writeAudit(db, key)
 
@@ -40,7 +40,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     if (checkpoint !== undefined && (checkpoint.owner !== owner || checkpoint.name !== name))
       return { outcome: 'spelled_differently', owner: checkpoint.owner, name: checkpoint.name }
     // The server's tag comes into being with the first version, whose name is judged before.
-    if (version === LATEST || (checkpoint && tags.has(checkpoint.id, version)))
+    if (version === LATEST || (checkpoint && tags.find(checkpoint.id, version)))
       return { outcome: 'tag_exists' }
     const existing = checkpoint && versions.find(checkpoint.id, version)
     if (existing !== undefined) return again(publication, existing, act)
@@ -77,9 +77,10 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     for (const file of files)
       if (file.blob === undefined) versions.addHeldFile(id, file.path, file.sha256)
     versions.addUp(id)
+    const previous = tags.find(checkpoint, LATEST)?.revision ?? null
     tags.move(checkpoint, LATEST, id, now)
     const size = files.reduce((sum, file) => sum + file.size, 0)
-    enter('publish', publication, act, { files: files.length, size })
+    enter('publish', publication, act, { files: files.length, size, previous })
     return { outcome: 'created', retired }
   }
 

@@ -6,6 +6,7 @@ import { codeOf, connectWriter, refusalOf, transaction } from './connect.ts'
 import { LedgerRefused, type AuditNote, type NewToken, type Token } from './ledger.ts'
 import { setMark } from './mark.ts'
 import { migrate } from './migrate.ts'
+import { tagTransactions } from './move-tag.ts'
 import { policyTransaction } from './policies.ts'
 import { publishTransaction } from './publish.ts'
 import { readTokens, writeTokens } from './tokens.ts'
@@ -119,6 +120,7 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
     revokeToken: transaction(db, revokeToken),
     publish: publishAndShrink(db, key),
     setPolicy: policyTransaction(db, key),
+    ...tagTransactions(db, key),
     quarantine: transaction(db, quarantine),
     bindVault: transaction(db, vaultBinding(db).bind),
     settleRestored: transaction(db, settleRestored),

@@ -2,7 +2,15 @@
 
 import { statfsSync } from 'node:fs'
 import { codeOf } from './connect.ts'
-import type { PolicyChange, PolicyOutcome } from './changes.ts'
+import type {
+  PolicyChange,
+  PolicyOutcome,
+  TagChange,
+  TagDeleted,
+  TagMove,
+  TagMoved,
+  TagRefusal,
+} from './changes.ts'
 import { LedgerFull, LedgerRefused } from './ledger.ts'
 import type {
   AuditHead,
@@ -19,6 +27,8 @@ export interface Transactions {
   readonly revokeToken: (id: string, note: AuditNote) => Token | undefined
   readonly publish: (publication: Publication) => PublishOutcome
   readonly setPolicy: (change: PolicyChange) => PolicyOutcome
+  readonly moveTag: (move: TagMove) => TagMoved | TagRefusal
+  readonly deleteTag: (change: TagChange) => TagDeleted | TagRefusal
   readonly quarantine: (vaultId: string, note: AuditNote) => boolean
   readonly bindVault: (identity: string) => void
   readonly settleRestored: (note: AuditNote) => void

@@ -36,3 +36,9 @@ CREATE TABLE policies (
   changed_by TEXT NOT NULL,
   PRIMARY KEY (owner, name)
 ) STRICT, WITHOUT ROWID;
+
+-- What moved a tag: entries of the tag's own, and for `latest`, which the server moves, those of its checkpoint. Among
+-- all entries of a subject the downloads are the most by far, and in neither of these.
+CREATE INDEX audit_of_tags ON audit (subject, seq) WHERE action = 'tag';
+CREATE INDEX audit_of_latest ON audit (substr(subject, 1, instr(subject, '@') - 1), seq)
+WHERE action IN ('publish', 'withdraw');

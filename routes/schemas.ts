@@ -104,6 +104,35 @@ export const Checkpoint = Type.Object({
   policy: Policy,
 })
 
+export const TagMoved = Type.Object({
+  tag: Type.String(),
+  version: Type.String(),
+  revision: Sha256,
+  previous: Nullable(Sha256),
+})
+
+export const Tag = Type.Object({
+  tag: Type.String(),
+  version: Type.String(),
+  revision: Sha256,
+  moved_at: Time,
+})
+
+export const TagHistory = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      seq: Type.Integer({ description: 'Of the entry in the audit log' }),
+      at: Time,
+      who: Nullable(Type.Object({ id: Type.String(), name: Type.String() })),
+      action: Type.String({ enum: ['created', 'moved', 'deleted', 'published', 'withdrawn'] }),
+      version: Nullable(Type.String()),
+      revision: Nullable(Sha256),
+      previous: Nullable(Sha256),
+    }),
+  ),
+  next: Nullable(Type.String()),
+})
+
 export const CheckpointPage = Type.Object({
   items: Type.Array(
     Type.Object({

@@ -80,6 +80,10 @@ t.test('every route of the contract is in it', async (t) => {
     'get /v1/checkpoints/{owner}/{name}',
     'get /v1/checkpoints/{owner}/{name}/policy',
     'put /v1/checkpoints/{owner}/{name}/policy',
+    'put /v1/checkpoints/{owner}/{name}/tags/{tag}',
+    'get /v1/checkpoints/{owner}/{name}/tags/{tag}',
+    'delete /v1/checkpoints/{owner}/{name}/tags/{tag}',
+    'get /v1/checkpoints/{owner}/{name}/tags/{tag}/history',
     'get /v1/owners/{owner}/policy',
     'put /v1/owners/{owner}/policy',
     'get /livez',
@@ -157,6 +161,7 @@ const POLICY = {
 t.test('live answers are what the document says', async (t) => {
   const version = '/v1/checkpoints/acme/documented/1.0'
   const path = `${version}/files/model.safetensors`
+  const tag = '/v1/checkpoints/acme/documented/tags/stable'
   const file = smallFile(1, { format: 'pt', version: '2' })
   const send = (method: string, body: unknown) => ({
     token: ADMIN,
@@ -193,6 +198,17 @@ t.test('live answers are what the document says', async (t) => {
     ['getPolicy', '/v1/checkpoints/acme/documented/policy'],
     ['getPolicy', '/v1/checkpoints/acme/documented/policy?own=1'],
     ['getPolicy', '/v1/checkpoints/acme/documented/policy', asReader],
+    ['moveTag', tag, send('PUT', { ref: '1.0' })],
+    ['moveTag', tag, send('PUT', { ref: '1.0' })],
+    ['moveTag', tag, send('PUT', { ref: '1.0', expected: null })],
+    ['moveTag', tag, send('PUT', { ref: '9.9' })],
+    ['moveTag', tag, send('PUT', {})],
+    ['getTag', tag],
+    ['getTag', `${tag}9`],
+    ['getTagHistory', `${tag}/history`],
+    ['getTagHistory', `${tag}/history?limit=0`],
+    ['deleteTag', tag, { token: ADMIN, method: 'DELETE' }],
+    ['deleteTag', tag, { token: ADMIN, method: 'DELETE' }],
     ['setOwnerPolicy', '/v1/owners/acme/policy', send('PUT', {})],
     ['setOwnerPolicy', '/v1/owners/acme/policy', { ...send('PUT', {}), token: reader }],
     ['getOwnerPolicy', '/v1/owners/acme/policy'],
