@@ -95,3 +95,17 @@ export interface TagHistoryQuery {
 
 /** Newest first. Those of `latest` are entries of publications and withdrawals, also such as left it where it was. */
 export type TagHistory = readonly AuditEntry[]
+
+export interface Withdrawal extends Actor {
+  readonly owner: string
+  readonly name: string
+  /** Its own name: no other kind of ref. */
+  readonly version: string
+  readonly reason: string
+}
+
+export interface WithdrawOutcome {
+  /** `withdrawn_before`: nothing changes, the first reason stays. */
+  readonly outcome: 'withdrawn' | 'withdrawn_before' | WithdrawRefusal
+}
+export type WithdrawRefusal = Denied['outcome'] | 'checkpoint_missing' | 'version_missing'

@@ -12,6 +12,8 @@ import type {
   TagMove,
   TagMoved,
   TagRefusal,
+  Withdrawal,
+  WithdrawOutcome,
 } from './changes.ts'
 
 export type Role = 'reader' | 'writer' | 'detector' | 'auditor' | 'admin'
@@ -336,6 +338,7 @@ export interface Ledger {
    * Rejects with LedgerFull when the disk is full.
    */
   publish(publication: Publication): Promise<PublishOutcome>
+  withdraw(withdrawal: Withdrawal): Promise<WithdrawOutcome>
   /** Looked up in this order: full revision, version, tag, unique revision prefix of 12 hex digits or more. */
   resolve(owner: string, name: string, ref: string): Promise<Resolved | undefined>
   /** In byte order of path. */

@@ -72,6 +72,7 @@ function ledgerOf(
 
     createToken: (token, note) => ask('createToken', [token, note]),
     revokeToken: (id, note) => ask('revokeToken', [id, note]),
+    withdraw: (withdrawal) => ask('withdraw', [withdrawal]),
     setPolicy: (change) => ask('setPolicy', [change]),
     moveTag: (move) => ask('moveTag', [move]),
     deleteTag: (change) => ask('deleteTag', [change]),

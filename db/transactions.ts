@@ -11,6 +11,7 @@ import { policyTransaction } from './policies.ts'
 import { publishTransaction } from './publish.ts'
 import { readTokens, writeTokens } from './tokens.ts'
 import { vaultBinding } from './vault-binding.ts'
+import { withdrawTransaction } from './withdraw.ts'
 import type { Transactions } from './wire.ts'
 
 export interface WriterOptions {
@@ -119,6 +120,7 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
     createToken: transaction(db, createToken),
     revokeToken: transaction(db, revokeToken),
     publish: publishAndShrink(db, key),
+    withdraw: withdrawTransaction(db, key),
     setPolicy: policyTransaction(db, key),
     ...tagTransactions(db, key),
     quarantine: transaction(db, quarantine),

@@ -84,7 +84,16 @@ export function readVersions(db: Database) {
      WHERE checkpoint = @checkpoint AND version = @version`,
   )
 
+  const newestAvailable = db
+    .prepare<{ checkpoint: number }, number | null>(
+      "SELECT max(id) FROM versions WHERE checkpoint = @checkpoint AND state = 'available'",
+    )
+    .pluck()
+
   return {
+    /** The row of the last admitted version that is available. */
+    newestAvailable: (checkpoint: number): number | undefined =>
+      newestAvailable.get({ checkpoint }) ?? undefined,
     find: (checkpoint: number, version: string): Existing | undefined =>
       existing.get({ checkpoint, version }),
     resolve(owner: string, name: string, ref: string): Resolved | undefined {
@@ -126,7 +135,13 @@ export function writeVersions(db: Database) {
         FROM files f JOIN blobs b ON b.id = f.blob WHERE f.version = @version)
      WHERE id = @version`,
   )
+  const withdraw = db.prepare<{ id: number; reason: string }>(
+    "UPDATE versions SET state = 'withdrawn', withdrawn_reason = @reason WHERE id = @id",
+  )
   return {
+    withdraw(id: number, reason: string): void {
+      withdraw.run({ id, reason })
+    },
     insert(version: NewVersion): number {
       const id = insert.get(version)
       if (id === undefined) throw new Error('a version got no row')

@@ -10,6 +10,8 @@ import type {
   TagMove,
   TagMoved,
   TagRefusal,
+  Withdrawal,
+  WithdrawOutcome,
 } from './changes.ts'
 import { LedgerFull, LedgerRefused } from './ledger.ts'
 import type {
@@ -26,6 +28,7 @@ export interface Transactions {
   readonly createToken: (token: NewToken, note: AuditNote) => Token
   readonly revokeToken: (id: string, note: AuditNote) => Token | undefined
   readonly publish: (publication: Publication) => PublishOutcome
+  readonly withdraw: (withdrawal: Withdrawal) => WithdrawOutcome
   readonly setPolicy: (change: PolicyChange) => PolicyOutcome
   readonly moveTag: (move: TagMove) => TagMoved | TagRefusal
   readonly deleteTag: (change: TagChange) => TagDeleted | TagRefusal

@@ -30,6 +30,7 @@ import { tensorRoutes } from './tensors.ts'
 import { tagRoutes } from './tags.ts'
 import { tokenRoutes } from './tokens.ts'
 import { buildValidator } from './validators.ts'
+import { withdrawRoutes } from './withdraw.ts'
 
 /** Names are at most 512 bytes, and each byte may come percent-encoded. */
 const MAX_PARAM_LENGTH = 1536
@@ -111,6 +112,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   selectRoutes(fastify, strongroom, serveBytes)
   policyRoutes(fastify, strongroom)
   tagRoutes(fastify, strongroom)
+  withdrawRoutes(fastify, strongroom)
   await publishRoutes(fastify, strongroom)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()

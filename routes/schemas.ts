@@ -50,6 +50,7 @@ export const Description = Type.Object({
   version: Type.String(),
   revision: Sha256,
   state: Type.String({ enum: ['available', 'withdrawn'] }),
+  withdrawn_reason: Type.Optional(Type.String()),
   created_at: Time,
   created_by: Type.String(),
   size: Type.Integer({ description: 'Bytes of all files' }),

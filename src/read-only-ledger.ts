@@ -47,6 +47,7 @@ export function readOnlyLedger(snapshot: Snapshot, log: Logger): Ledger {
     createToken: refuse,
     revokeToken: refuse,
     publish: refuse,
+    withdraw: refuse,
     setPolicy: refuse,
     moveTag: refuse,
     deleteTag: refuse,

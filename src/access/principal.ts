@@ -1,3 +1,4 @@
+import type { Denied } from '../../db/changes.ts'
 import type { Ledger, Role, Token } from '../../db/ledger.ts'
 import { RegistryError } from '../errors.ts'
 import { type CheckpointName, scopeCovers } from '../registry/names.ts'
@@ -57,6 +58,12 @@ export function requireScope(
     ? notFound('checkpoint')
     : forbidden('The token’s scope does not reach this checkpoint.')
 }
+
+/** For a change whose token turned out, inside its transaction, to have ended or not to reach. */
+export const denied = (outcome: Denied['outcome'], sentence: string): RegistryError =>
+  outcome === 'forbidden'
+    ? forbidden(sentence)
+    : new RegistryError('UNAUTHENTICATED', 'The token has ended.')
 
 export const forbidden = (sentence: string): RegistryError =>
   new RegistryError('FORBIDDEN', sentence)

@@ -9,6 +9,7 @@ export interface Description {
   readonly version: string
   readonly revision: string
   readonly state: string
+  readonly withdrawn_reason?: string
   readonly created_at: string
   readonly created_by: string
   /** Bytes of all files. */
@@ -33,6 +34,7 @@ export function describeVersion({ version, files }: ResolvedVersion): Descriptio
     version: version.version,
     revision: version.revision,
     state: version.state,
+    ...(version.withdrawnReason === undefined ? {} : { withdrawn_reason: version.withdrawnReason }),
     created_at: version.createdAt,
     created_by: version.createdBy,
     size: version.size,

@@ -1,6 +1,5 @@
-import type { PolicyOutcome } from '../../db/changes.ts'
 import type { Ledger, PolicyRules } from '../../db/ledger.ts'
-import { forbidden, type Principal } from '../access/principal.ts'
+import { denied, type Principal } from '../access/principal.ts'
 import { invalidField, RegistryError } from '../errors.ts'
 import { effective, type Policy } from './policy.ts'
 import { mustResolve } from './tensors-ref.ts'
@@ -43,16 +42,7 @@ export async function setPolicy(
     mustResolve: sameAs === undefined ? undefined : mustResolve(sameAs, checkpoint),
   })
   if ('levels' in outcome) return effective(outcome.levels)
-  throw asError(outcome)
-}
-
-function asError({ outcome }: Exclude<PolicyOutcome, { levels: unknown }>): RegistryError {
-  switch (outcome) {
-    case 'unauthenticated':
-      return new RegistryError('UNAUTHENTICATED', 'The token has ended.')
-    case 'forbidden':
-      return forbidden('This token may not set this policy.')
-    case 'ref_missing':
-      return invalidField('body.same_tensors_as', 'must lead to a version that is available')
-  }
+  if (outcome.outcome === 'ref_missing')
+    throw invalidField('body.same_tensors_as', 'must lead to a version that is available')
+  throw denied(outcome.outcome, 'This token may not set this policy.')
 }

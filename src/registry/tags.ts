@@ -1,6 +1,6 @@
 import type { TagChange, TagMoved, TagRefusal } from '../../db/changes.ts'
 import type { Ledger } from '../../db/ledger.ts'
-import { forbidden, type Principal } from '../access/principal.ts'
+import { denied, type Principal } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
 import { asciiLowerCase, type CheckpointName, type TagName } from './names.ts'
 import { notFound } from './resolve.ts'
@@ -70,8 +70,7 @@ function asError(refusal: TagRefusal): RegistryError {
     case 'tag_missing':
       return notFound('tag')
     case 'unauthenticated':
-      return new RegistryError('UNAUTHENTICATED', 'The token has ended.')
     case 'forbidden':
-      return forbidden('This token may not change tags here.')
+      return denied(refusal.outcome, 'This token may not change tags here.')
   }
 }

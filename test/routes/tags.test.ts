@@ -238,8 +238,8 @@ t.test('the history says what a tag named, when, and who moved it', async (t) =>
     const { items, next } = await jsonOf(response)
     paged.push(...(items as readonly Json[]))
     if (next === null) break
-    t.match(response.headers.get('link'), `cursor=${String(next)}`)
-    page = `${url}?limit=1&cursor=${String(next)}`
+    t.match(response.headers.get('link'), `cursor=${next as string}`)
+    page = `${url}?limit=1&cursor=${next as string}`
   }
   t.strictSame(paged, events)
 
