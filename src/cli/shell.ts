@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import process from 'node:process'
 
 /** 0 done, 1 refused or not valid, 2 wrong use, 3 can't reach. */
@@ -8,6 +9,8 @@ export interface Shell {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Writes a line to standard output: what was asked for, and nothing else. */
   readonly say: (line: string) => void
+  /** Writes bytes to standard output, as fast as they are taken. */
+  readonly pour: (bytes: AsyncIterable<Uint8Array>) => Promise<void>
   /** Writes a line to standard error: remarks for a person. */
   readonly note: (line: string) => void
   /** A person looks at standard error. */
@@ -36,6 +39,11 @@ export function processShell(end: Shell['end']): Shell {
     env: process.env,
     say: (line) => {
       process.stdout.write(`${line}\n`)
+    },
+    pour: async (bytes) => {
+      for await (const piece of bytes) {
+        if (!process.stdout.write(piece)) await once(process.stdout, 'drain')
+      }
     },
     note: (line) => {
       process.stderr.write(`${line}\n`)

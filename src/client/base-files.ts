@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { FilePath } from '../registry/names.ts'
+import { readFully } from './disk.ts'
 import type { WantedFile } from './pull-file.ts'
 
 /** A file of an earlier version that the caller says to have; nothing of it is believed until it is hashed. */
@@ -58,11 +59,7 @@ const REASONS: Readonly<Record<string, string>> = {
 async function fill(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
   let filled = 0
   try {
-    while (filled < into.length) {
-      const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
+    filled = await readFully(file, into, position)
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error
   }

@@ -31,6 +31,8 @@ export interface Answer {
   readonly headers: IncomingMessage['headers']
   /** Throws UnreachableError where the connection breaks. */
   readonly body: AsyncIterable<Uint8Array>
+  /** Gives up a body that isn't read: its connection would keep the process waiting. */
+  readonly abandon: () => void
 }
 
 export interface Connection {
@@ -77,10 +79,13 @@ export function connectTo(base: URL, token: string | undefined): Connection {
         throw error
       })
       const status = response.statusCode ?? 0
-      const answer = { status, headers: response.headers, body: bodyOf(response) }
+      const abandon = (): void => {
+        request.destroy()
+      }
+      const answer = { status, headers: response.headers, body: bodyOf(response), abandon }
       if (status < 300) return answer
       const refusal = await refusalOf(answer)
-      request.destroy()
+      abandon()
       throw refusal
     },
   }

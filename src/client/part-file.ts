@@ -9,6 +9,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { FilePath, Sha256 } from '../registry/names.ts'
+import { isCode, onDisk, readFully, syncFolder, unlessMissing, writeFully } from './disk.ts'
 import { localErrorOf, misused } from './local-failure.ts'
 
 export interface PartFile {
@@ -89,56 +90,6 @@ export async function openExisting(target: string): Promise<FileHandle | undefin
   }
 }
 
-async function onDisk<T>(path: string, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run()
-  } catch (error) {
-    throw localErrorOf(path, error)
-  }
-}
-
-async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<number> {
-  let filled = 0
-  while (filled < into.length) {
-    const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled)
-    if (bytesRead === 0) break
-    filled += bytesRead
-  }
-  return filled
-}
-
-async function writeFully(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
-  let written = 0
-  while (written < chunk.length) {
-    const { bytesWritten } = await file.write(
-      chunk,
-      written,
-      chunk.length - written,
-      position + written,
-    )
-    written += bytesWritten
-  }
-}
-
-/** A rename is durable once its folder is; not every file system can say so of a folder. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY)
-  try {
-    await handle.sync()
-  } catch (error) {
-    if (!isCode(error, ['EINVAL', 'ENOTSUP', 'EPERM'])) throw localErrorOf(folder, error)
-  } finally {
-    await handle.close()
-  }
-}
-
-const isCode = (error: unknown, codes: readonly string[]): boolean =>
-  error instanceof Error && 'code' in error && codes.includes(String(error.code))
-
 function unlessExists(error: unknown): undefined {
   if (!isCode(error, ['EEXIST'])) throw error
-}
-
-function unlessMissing(error: unknown): undefined {
-  if (!isCode(error, ['ENOENT'])) throw error
 }

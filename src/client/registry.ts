@@ -47,7 +47,7 @@ export function remoteVersion(connection: Connection, version: VersionRef): Remo
     async *bytes(file, begin, end) {
       const isWhole = begin === 0 && end === file.size
       const range = { range: `bytes=${begin}-${end - 1}` }
-      const { status, headers, body } = await connection.send({
+      const { status, headers, body, abandon } = await connection.send({
         method: 'GET',
         path: `${base}/files/${escapePath(file.path)}`,
         headers: { 'if-match': etagOf(file.sha256), ...(isWhole ? {} : range) },
@@ -56,6 +56,7 @@ export function remoteVersion(connection: Connection, version: VersionRef): Remo
         ? status === 200
         : status === 206 && headers['content-range'] === `bytes ${begin}-${end - 1}/${file.size}`
       if (!isAsked) {
+        abandon()
         throw new UntrustedError('The server sends another range than the one asked for.', {
           path: file.path,
         })

@@ -110,5 +110,5 @@ t.test('what can’t be meant ends with 2', async (t) => {
     ['acme/bert@1.0', 'production', '--new', '--expected', first],
   ]
   const ended = await Promise.all(wrong.map((args) => run(['tag', ...args], env)))
-  ended.forEach((one, i) => t.match(one, { code: 2, stdout: '' }, wrong[i]?.join(' ')))
+  ended.forEach((one, i) => t.match(one, { code: 2, stdout: '' }, wrong[i]?.join(' ') ?? ''))
 })
