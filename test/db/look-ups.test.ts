@@ -108,3 +108,22 @@ t.test('a listing says how many versions there are and which is the latest', asy
     { owner: 'acme', name: 'bert', versions: 2, latest: '1' },
   ])
 })
+
+t.test('tensors are found by their names in one file, whatever the names hold', async (t) => {
+  const ledger = await openAt(t, t.testdir())
+  await addToken(ledger)
+  const named = ['__proto__', 'a', 'a\0b', '層', "'; DROP TABLE tensors"].map((name) => ({ name }))
+  const files = [
+    file('one', { path: 'one', tensors: named }),
+    file('two', { path: 'two', tensors: [{ name: 'a', shape: [7] }] }),
+  ]
+  await ledger.publish(publication('1', { files }))
+  const { version } = (await ledger.resolve('acme', 'bert', '1')) ?? {}
+  const [one, two] = await ledger.filesOf(version?.id ?? 0)
+  if (one === undefined || two === undefined) throw new Error('there are two files')
+  for (const { name } of named)
+    t.match(await ledger.tensorsNamed(one, [name]), [{ name, path: 'one', shape: [2, 3] }])
+  t.match(await ledger.tensorsNamed(two, ['b', 'a', '層', 'A']), [{ name: 'a', path: 'two' }])
+  t.strictSame(await ledger.tensorsNamed(two, ['a\0', '\ud800', '']), [])
+  t.strictSame(await ledger.tensorsNamed(one, []), [])
+})
