@@ -1,5 +1,6 @@
 import type { HeaderColumns } from '../safetensors/columns.ts'
-import type { Reason } from '../safetensors/safetensors-error.ts'
+import type { LooksLike, Reason } from '../safetensors/safetensors-error.ts'
+import type { SidecarForm } from '../sidecars/forms.ts'
 
 // What the main thread asks of a hash worker, and what comes back. Digests are 32 raw bytes of SHA-256.
 
@@ -52,7 +53,28 @@ export interface TensorsUpdate {
   readonly position: number
 }
 
-/** Forgets both kinds of session. */
+/** The next bytes of a sidecar, in memory that both sides see; the judge is the session's. */
+export interface SidecarUpdate {
+  readonly kind: 'sidecar_update'
+  readonly session: number
+  readonly form: SidecarForm
+  readonly bytes: Uint8Array
+}
+/** The sidecar is over. */
+export interface SidecarEnd {
+  readonly kind: 'sidecar_end'
+  readonly session: number
+  readonly form: SidecarForm
+}
+export interface SidecarRefusal {
+  readonly message: string
+  readonly offset: number | undefined
+  readonly looksLike: LooksLike | undefined
+}
+/** Why it is refused, then and ever after; undefined while nothing is wrong. */
+export type SidecarResult = SidecarRefusal | undefined
+
+/** Forgets all kinds of session. */
 export interface EndSession {
   readonly kind: 'end_session'
   readonly session: number
@@ -107,6 +129,8 @@ export interface Results {
   whole_digest: Uint8Array
   tensors_open: undefined
   tensors_update: undefined
+  sidecar_update: SidecarResult
+  sidecar_end: SidecarResult
   end_session: undefined
   rehash: RehashResult
   check_tiling: CheckTilingResult
@@ -119,6 +143,8 @@ export type Job =
   | WholeDigest
   | TensorsOpen
   | TensorsUpdate
+  | SidecarUpdate
+  | SidecarEnd
   | EndSession
   | Rehash
   | CheckTiling

@@ -4,6 +4,8 @@ import { platform, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { checkTiling } from '../safetensors/tiling.ts'
+import type { SidecarForm } from '../sidecars/forms.ts'
+import { createSidecarJudge, type SidecarJudge } from '../sidecars/judge.ts'
 import { checkIndex } from './check-index.ts'
 import type {
   CheckTiling,
@@ -14,6 +16,7 @@ import type {
   ReadLeafResult,
   Rehash,
   Results,
+  SidecarResult,
   SlotRange,
   ToWorker,
 } from './jobs.ts'
@@ -22,6 +25,7 @@ import { createTensorHasher, type TensorHasher } from './tensor-hasher.ts'
 const segments = new Map<number, SharedArrayBuffer>()
 const wholes = new Map<number, Hash>()
 const tensorHashers = new Map<number, TensorHasher>()
+const sidecars = new Map<number, SidecarJudge>()
 let scratch = new Uint8Array(0)
 
 const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buffer')
@@ -85,6 +89,25 @@ function tensorHasherOf(session: number): TensorHasher {
   return hasher
 }
 
+function sidecarOf(session: number, form: SidecarForm): SidecarJudge {
+  const known = sidecars.get(session)
+  if (known !== undefined) return known
+  const made = createSidecarJudge(form)
+  sidecars.set(session, made)
+  return made
+}
+
+function refusalOf(judge: () => void): SidecarResult {
+  try {
+    judge()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error
+    const { message, offset, looksLike } = error
+    return { message, offset, looksLike }
+  }
+}
+
 function perform(job: Job): Results[keyof Results] {
   switch (job.kind) {
     case 'read_leaf':
@@ -102,7 +125,14 @@ function perform(job: Job): Results[keyof Results] {
     case 'tensors_update':
       tensorHasherOf(job.session).update(view(job.from), job.position)
       return undefined
+    case 'sidecar_update':
+      return refusalOf(() => {
+        sidecarOf(job.session, job.form).write(job.bytes)
+      })
+    case 'sidecar_end':
+      return refusalOf(sidecarOf(job.session, job.form).end)
     case 'end_session':
+      sidecars.delete(job.session)
       wholes.delete(job.session)
       tensorHashers.delete(job.session)
       return undefined
