@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import { checkpoint, checkpointPage } from '../client/answers.ts'
 import { askJson, type Connection } from '../client/connection.ts'
+import { allOf } from '../client/pages.ts'
 import { pathOfCheckpoint } from '../client/registry.ts'
 import { addClientOptions, type ClientOptions, connect, parseCheckpoint } from './client-options.ts'
+import { createJsonList } from './json-list.ts'
 import type { Shell } from './shell.ts'
-import { bytesInWords, headed } from './words.ts'
-
-const PAGE = 1000
+import { bytesInWords, createRows, headed } from './words.ts'
 
 /** `strongroom ls [owner/name]`. */
 export function addLs(program: Command, shell: Shell): void {
@@ -26,29 +26,18 @@ async function listCheckpoints(
   shell: Shell,
   isJson: boolean,
 ): Promise<void> {
-  const items = []
-  let cursor: string | null = null
-  do {
-    const query = new URLSearchParams({
-      limit: String(PAGE),
-      ...(cursor === null ? {} : { cursor }),
-    })
-    const ask = { method: 'GET', path: `/v1/checkpoints?${query.toString()}` } as const
-    const page: ReturnType<typeof checkpointPage> = (await askJson(connection, ask, checkpointPage))
-      .document
-    items.push(...page.items)
-    cursor = page.next
-  } while (cursor !== null)
-  if (isJson) shell.say(JSON.stringify({ items }, null, 2))
-  else if (items.length > 0) {
-    const rows = items.map((item) => [
-      item.checkpoint,
-      String(item.versions),
-      item.latest ?? '-',
-      item.created_at,
-    ])
-    shell.say(headed(['checkpoint', 'versions', 'latest', 'created'], rows))
+  const items = allOf(connection, { path: '/v1/checkpoints' }, checkpointPage)
+  if (isJson) {
+    const list = createJsonList(shell, {}, 'items')
+    for await (const item of items) list.add(item)
+    list.end()
+    return
   }
+  const rows = createRows(shell.say, ['checkpoint', 'versions', 'latest', 'created'])
+  for await (const { checkpoint, versions, latest, created_at } of items) {
+    rows.add([checkpoint, String(versions), latest ?? '-', created_at])
+  }
+  rows.end()
 }
 
 async function listVersions(

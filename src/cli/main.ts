@@ -2,8 +2,10 @@ import { Command, CommanderError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
+import { addDiff } from './diff.ts'
 import { addInspect } from './inspect.ts'
 import { addLs } from './ls.ts'
+import { addPolicy } from './policy.ts'
 import { addPull } from './pull.ts'
 import { addPush } from './push.ts'
 import { reportOf } from './report.ts'
@@ -14,6 +16,7 @@ import { addShow } from './show.ts'
 import { addTag } from './tag.ts'
 import { addToken } from './token.ts'
 import { addVerify } from './verify.ts'
+import { addWithdraw } from './withdraw.ts'
 
 const ENDINGS = `
 Exit codes: 0 done, 1 refused or not valid, 2 wrong use, 3 the registry can't be reached.`
@@ -44,7 +47,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     addPull,
     addLs,
     addShow,
+    addDiff,
     addTag,
+    addPolicy,
+    addWithdraw,
     addVerify,
     addInspect,
     addAudit,

@@ -157,7 +157,8 @@ async function listHistory(
   shell: Shell,
   isJson: boolean,
 ): Promise<void> {
-  const events = allOf(connection, `${pathOfTag(checkpoint, tag)}/history`, {}, tagHistory)
+  const path = `${pathOfTag(checkpoint, tag)}/history`
+  const events = allOf(connection, { path }, tagHistory)
   if (isJson) {
     const list = createJsonList(shell, { tag }, 'items')
     for await (const event of events) list.add(event)

@@ -1,6 +1,7 @@
 import { revisionOf } from '../registry/revision.ts'
 import { UntrustedError } from './failures.ts'
 import {
+  checkpointName,
   count,
   filePath,
   flag,
@@ -21,6 +22,7 @@ const described = object({
   version: text,
   revision: sha256,
   state: text,
+  withdrawn_reason: optional(text),
   created_at: text,
   created_by: text,
   size: count,
@@ -81,6 +83,27 @@ export type TensorItem = ReturnType<typeof tensorItem>
 
 export const tensorPage = object({ items: list(tensorItem), next: nullable(text) })
 
+const tensorThere = { path: text, dtype: text, shape, sha256 }
+const difference = { name: text, ...tensorThere, size: count }
+const changedTensor = object({
+  ...difference,
+  from: object(tensorThere),
+  relative_l2: optional(nullable(number)),
+  max_abs: optional(nullable(number)),
+})
+const diffSide = object({ version: text, revision: sha256 })
+
+export const diffPage = object({
+  from: diffSide,
+  to: diffSide,
+  added: list(object(difference)),
+  removed: list(object(difference)),
+  changed: list(changedTensor),
+  same: count,
+  next: nullable(text),
+})
+export type DiffPage = ReturnType<typeof diffPage>
+
 export const verdict = object({
   valid: flag,
   files: list(
@@ -90,7 +113,12 @@ export const verdict = object({
 
 export const checkpointPage = object({
   items: list(
-    object({ checkpoint: text, created_at: text, versions: count, latest: nullable(text) }),
+    object({
+      checkpoint: checkpointName,
+      created_at: text,
+      versions: count,
+      latest: nullable(text),
+    }),
   ),
   next: nullable(text),
 })
@@ -101,7 +129,7 @@ export const checkpoint = object({
   versions: list(
     object({
       version: text,
-      revision: text,
+      revision: sha256,
       state: text,
       created_at: text,
       created_by: text,

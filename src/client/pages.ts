@@ -11,18 +11,25 @@ const ITEMS_A_PAGE = 1000
 /** A hundred million items: no list has more, and a server that makes cursors for ever is found out. */
 const MOST_PAGES = 100_000
 
+export interface List {
+  /** Without its query. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  /** The server may work long on a page. */
+  readonly isPatient?: boolean
+}
+
 /** The pages of a list, one after the other; only one is held at a time. */
 export async function* pagesOf<P extends Page>(
   connection: Connection,
-  path: string,
-  query: Readonly<Record<string, string>>,
+  { path, query = {}, isPatient = false }: List,
   read: Read<P>,
-): AsyncGenerator<{ readonly document: P; readonly raw: unknown }, void, undefined> {
+): AsyncGenerator<P, void, undefined> {
   const asked = new URLSearchParams({ ...query, limit: String(ITEMS_A_PAGE) })
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const ask = { method: 'GET', path: `${path}?${asked.toString()}` } as const
-    const { document, raw } = await askJson(connection, ask, read)
-    yield { document, raw }
+    const ask = { method: 'GET', path: `${path}?${asked.toString()}`, isPatient } as const
+    const { document } = await askJson(connection, ask, read)
+    yield document
     const { next } = document
     if (next === null) return
     if (next === asked.get('cursor')) throw endless()
@@ -36,11 +43,10 @@ const endless = (): UntrustedError => new UntrustedError("The server's list has 
 /** The items of all pages. */
 export async function* allOf<T>(
   connection: Connection,
-  path: string,
-  query: Readonly<Record<string, string>>,
+  list: List,
   read: Read<Page & { readonly items: readonly T[] }>,
 ): AsyncGenerator<T, void, undefined> {
-  for await (const { document } of pagesOf(connection, path, query, read)) yield* document.items
+  for await (const { items } of pagesOf(connection, list, read)) yield* items
 }
 
 /** @throws {UntrustedError} where there are more items than the server said. */

@@ -43,7 +43,8 @@ export function remoteVersion(connection: Connection, version: VersionRef): Remo
         file,
       )
     },
-    tensors: (query) => allOf(connection, `${base}/tensors`, { ...query }, tensorPage),
+    tensors: (query) =>
+      allOf(connection, { path: `${base}/tensors`, query: { ...query } }, tensorPage),
     async *bytes(file, begin, end) {
       const isWhole = begin === 0 && end === file.size
       const range = { range: `bytes=${begin}-${end - 1}` }

@@ -2,7 +2,13 @@
 // returns it typed, or throws UntrustedError saying where it isn't.
 
 import { RegistryError } from '../errors.ts'
-import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../registry/names.ts'
+import {
+  type FilePath,
+  parseCheckpointName,
+  parseFilePath,
+  parseSha256,
+  type Sha256,
+} from '../registry/names.ts'
 import { UntrustedError } from './failures.ts'
 
 export type Read<T> = (value: unknown, where: string) => T
@@ -89,6 +95,13 @@ function parsed<T>(parse: (text: string) => T, wanted: string): Read<T> {
     }
   }
 }
+
+/** `owner/name`, as it is. */
+export const checkpointName: Read<string> = parsed((text) => {
+  const slash = text.indexOf('/')
+  parseCheckpointName(text.slice(0, Math.max(0, slash)), text.slice(slash + 1))
+  return text
+}, 'owner/name')
 
 export const sha256: Read<Sha256> = parsed((hex) => parseSha256(hex), 'a SHA-256')
 export const filePath: Read<FilePath> = parsed(parseFilePath, 'a path inside a version')
