@@ -14,7 +14,7 @@ ENV NODE_ENV=production \
     STRONGROOM_VAULT=/data/vault \
     STRONGROOM_LEDGER=/data/ledger
 # A new volume takes over the owner and the mode of the folder that it covers.
-RUN install -d -m 0700 -o node -g node /data/vault /data/ledger
+RUN install -d -m 0700 -o node -g node /data/vault /data/ledger /data/snapshots
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY bin bin

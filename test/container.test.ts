@@ -129,31 +129,56 @@ t.test('the health check passes while /livez answers 200, and fails otherwise', 
   t.equal(await exitCode(), 1, 'nobody listens')
 })
 
+const HARDENED = {
+  build: '.',
+  read_only: true,
+  tmpfs: ['/tmp'],
+  cap_drop: ['ALL'],
+  security_opt: ['no-new-privileges:true'],
+  stop_grace_period: '45s',
+  restart: 'unless-stopped',
+}
+
 t.test(
-  'the service keeps vault and ledger on two volumes and gives nothing else away',
+  'the services keep vault, ledger and its copies on volumes of their own and give nothing else away',
   async (t) => {
     t.strictSame(parse(read('docker-compose.yml')), {
       services: {
         strongroom: {
-          build: '.',
+          ...HARDENED,
           ports: ['127.0.0.1:8003:8003'],
           // Nothing, not an empty text: then the variable is passed on only where it is set.
           environment: { STRONGROOM_ADMIN_TOKEN: null },
-          volumes: ['vault:/data/vault', 'ledger:/data/ledger'],
-          read_only: true,
-          tmpfs: ['/tmp'],
-          cap_drop: ['ALL'],
-          security_opt: ['no-new-privileges:true'],
-          stop_grace_period: '45s',
-          restart: 'unless-stopped',
+          volumes: ['vault:/data/vault', 'ledger:/data/ledger', 'snapshots:/data/snapshots'],
+        },
+        // Started only by who asks for it, and with nothing that it could write.
+        replica: {
+          ...HARDENED,
+          profiles: ['replica'],
+          ports: ['127.0.0.1:8004:8003'],
+          environment: { STRONGROOM_READ_ONLY: '1' },
+          volumes: ['vault:/data/vault:ro', 'snapshots:/data/ledger:ro'],
         },
       },
-      volumes: { vault: null, ledger: null },
+      volumes: { vault: null, ledger: null, snapshots: null },
     })
   },
 )
 
-t.test('the service is given longer to stop than transfers are given to end', async (t) => {
-  const [, seconds] = /stop_grace_period: (\d+)s/.exec(read('docker-compose.yml')) ?? []
-  t.ok(Number(seconds) * 1000 > SETTINGS.STOP_TIMEOUT_MS.fallback)
+t.test('the backup that is told of writes where the image lets it, by its command', async (t) => {
+  for (const text of [read('docker-compose.yml'), read('docs/backup.md')]) {
+    const [, program, file = ''] =
+      /docker compose exec strongroom (.+) backup (\S+)/.exec(text) ?? []
+    t.equal(program, 'node bin/strongroom.js')
+    t.equal(file, '/data/snapshots/strongroom.db')
+  }
+  t.match(textsOf('RUN').join('\n'), /install -d -m 0700 -o node -g node .*\/data\/snapshots$/m)
+})
+
+t.test('the services are given longer to stop than transfers are given to end', async (t) => {
+  const { services } = parse(read('docker-compose.yml')) as {
+    services: Record<string, { stop_grace_period: string }>
+  }
+  for (const { stop_grace_period: period } of Object.values(services))
+    t.ok(Number.parseInt(period) * 1000 > SETTINGS.STOP_TIMEOUT_MS.fallback)
 })

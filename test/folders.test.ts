@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { FoldersRefused, prepareFolders } from '../src/folders.ts'
+import { findFolders, FoldersRefused, prepareFolders } from '../src/folders.ts'
 
 t.test('folders are made where they are missing, for their owner alone', async (t) => {
   const root = t.testdir()
@@ -44,4 +44,38 @@ t.test('a file in a folder’s place is an error of the system', async (t) => {
   await t.rejects(prepareFolders(join(root, 'file/vault'), join(root, 'ledger')), {
     code: 'ENOTDIR',
   })
+})
+
+t.test('where nothing is written, a snapshot is found by its folder or its own name', async (t) => {
+  const root = t.testdir({ vault: {}, ledger: { 'strongroom.db': '', 'other.db': '' } })
+  const at = (path: string): string => join(root, path)
+  chmodSync(at('vault'), 0o500)
+  chmodSync(at('ledger'), 0o755)
+  for (const name of ['strongroom.db', 'other.db']) chmodSync(at(`ledger/${name}`), 0o644)
+  const vault = at('vault')
+  const found = { vault, snapshot: at('ledger/strongroom.db') }
+  t.same(await findFolders(vault, at('ledger')), found)
+  t.same(await findFolders(vault, found.snapshot), found)
+  symlinkSync(at('ledger/other.db'), at('link.db'))
+  t.same(await findFolders(vault, at('link.db')), { vault, snapshot: at('ledger/other.db') })
+  await t.rejects(findFolders(at('none'), at('ledger')), FoldersRefused)
+  await t.rejects(findFolders(vault, at('none')), { message: /strongroom backup/ })
+  t.same(readdirSync(root).sort(), ['ledger', 'link.db', 'vault'])
+})
+
+t.test('a snapshot lies apart from the vault, and nobody else may write it', async (t) => {
+  const root = t.testdir({ vault: { 'strongroom.db': '' }, ledger: { 'strongroom.db': '', v: {} } })
+  const at = (path: string): string => join(root, path)
+  for (const folder of ['vault', 'ledger', 'ledger/v']) chmodSync(at(folder), 0o700)
+  chmodSync(at('ledger/strongroom.db'), 0o600)
+  await t.resolves(findFolders(at('vault'), at('ledger')))
+  await t.rejects(findFolders(at('vault'), at('vault')), { message: /inside the vault/ })
+  await t.rejects(findFolders(at('vault'), at('vault/strongroom.db')), /inside the vault/)
+  await t.rejects(findFolders(at('ledger/v'), at('ledger')), { message: /inside the ledger/ })
+  for (const path of ['ledger/strongroom.db', 'ledger', 'vault']) {
+    const { mode } = statSync(at(path))
+    chmodSync(at(path), 0o720)
+    await t.rejects(findFolders(at('vault'), at('ledger')), { message: /chmod go-w/ }, path)
+    chmodSync(at(path), mode)
+  }
 })

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { openLocalVault } from '../../src/vault/local.ts'
+import { openLocalVault, openVaultToRead } from '../../src/vault/local.ts'
 import type { Vault } from '../../src/vault/vault.ts'
 import { stagedIn } from './fixture.ts'
 
@@ -188,4 +188,25 @@ t.test('a ping tells whether the vault can be written', async (t) => {
   }
   rmSync(join(root, 'staging'), { recursive: true })
   await t.rejects(vault.ping(), { code: 'ENOENT' })
+})
+
+t.test('a vault that is only read gives its blobs out, and changes nothing', async (t) => {
+  const { root, vault, pathOf } = await startVault(t)
+  const id = await seal(vault, 'abc')
+  await vault.identify('the vault')
+  const reading = openVaultToRead(root)
+  t.same(await listOf(reading), [id])
+  t.equal(await reading.identity(), 'the vault')
+  const blob = await reading.open(id)
+  t.equal(blob?.sizeBytes, 3)
+  await blob?.close()
+  await reading.quarantine(id)
+  t.ok(existsSync(pathOf(id)), 'damaged bytes stay for the server that writes')
+  await t.rejects(reading.stage(), /only read/)
+  await t.rejects(reading.remove(id), /only read/)
+  await t.rejects(reading.sweepStaging(), /only read/)
+  await t.rejects(reading.identify('another'), /only read/)
+  await reading.ping()
+  rmSync(root, { recursive: true })
+  await t.rejects(reading.ping(), { code: 'ENOENT' })
 })

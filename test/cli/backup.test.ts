@@ -1,0 +1,130 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { startServer } from '../helpers/server.ts'
+import { smallFile } from '../routes/wire.ts'
+import { run } from './fixture.ts'
+
+const BIN = join(import.meta.dirname, '../../bin/strongroom.js')
+
+/** A server with one version, and what a command beside it is told of its folders. */
+async function startPublished(t: Test) {
+  const server = await startServer(t)
+  t.equal((await server.put('acme/bert/1', smallFile())).status, 201)
+  const env = {
+    STRONGROOM_VAULT: join(server.folder, 'data/vault'),
+    STRONGROOM_LEDGER: join(server.folder, 'data/ledger'),
+  }
+  const copy = join(server.folder, 'copies/strongroom.db')
+  mkdirSync(join(server.folder, 'copies'))
+  return { server, env, copy }
+}
+
+t.test('backup says what it copied, to a person and to a program', async (t) => {
+  const { server, env, copy } = await startPublished(t)
+  const { seq, hash } = await server.strongroom.ledger.auditHead()
+  const told = await run(['backup', copy], env)
+  t.match(told, { code: 0, stderr: '' })
+  t.match(
+    told.stdout,
+    /^\S+strongroom\.db: 1 version, [\d.]+ KiB\n {2}audit head \d+ [0-9a-f]{64}\n$/,
+  )
+  const { code, stdout } = await run(
+    ['backup', copy, '--json', '--ledger', env.STRONGROOM_LEDGER],
+    { STRONGROOM_VAULT: env.STRONGROOM_VAULT },
+  )
+  t.equal(code, 0)
+  t.strictSame(JSON.parse(stdout), {
+    file: copy,
+    size: statSync(copy).size,
+    versions: 1,
+    head: { seq, hash, mac: null },
+  })
+  t.same(readdirSync(join(copy, '..')), ['strongroom.db'])
+  t.equal((await server.put('acme/bert/2', smallFile(2))).status, 201, 'the server goes on')
+})
+
+t.test('a backup goes neither into the ledger nor into the vault', async (t) => {
+  const { server, env } = await startPublished(t)
+  symlinkSync(join(server.folder, 'data/vault/blobs'), join(server.folder, 'link'))
+  const within = {
+    'data/ledger/copy.db': /inside the ledger/,
+    'data/ledger/strongroom.db': /inside the ledger/,
+    'data/vault/copy.db': /inside the vault/,
+    'link/00/copy.db': /inside the vault/,
+  }
+  for (const [path, why] of Object.entries(within)) {
+    const { code, stderr, stdout } = await run(['backup', join(server.folder, path)], env)
+    t.equal(code, 2, path)
+    t.match(stderr, why, path)
+    t.equal(stdout, '')
+  }
+  t.match((await server.request('/v1/audit/verify')).status, 200)
+})
+
+t.test('a backup that can’t be made says why, and how it ends', async (t) => {
+  const { server, env, copy } = await startPublished(t)
+  const text = join(server.folder, 'text')
+  writeFileSync(text, 'mine')
+  const key = join(server.folder, 'key')
+  writeFileSync(key, 'k'.repeat(32))
+  const cases: readonly (readonly [number, RegExp, readonly string[], Record<string, string>])[] = [
+    [1, /is no snapshot.*\[LEDGER_REFUSED\]/, ['backup', text], env],
+    [2, /no such file or folder/, ['backup', join(server.folder, 'none/x.db')], env],
+    [2, /no such file or folder/, ['backup', copy, '--ledger', '/none'], env],
+    [1, /There is no ledger in/, ['backup', copy, '--ledger', join(server.folder, 'data')], {}],
+    [2, /missing required argument/, ['backup'], env],
+    [1, /not authenticated/, ['backup', copy], { ...env, STRONGROOM_AUDIT_KEY_FILE: key }],
+    [
+      2,
+      /STRONGROOM_AUDIT_KEY_FILE/,
+      ['backup', copy],
+      { ...env, STRONGROOM_AUDIT_KEY_FILE: '/no' },
+    ],
+  ]
+  for (const [expected, why, args, given] of cases) {
+    const { code, stderr } = await run(args, given)
+    t.equal(code, expected, stderr)
+    t.match(stderr, why)
+    t.match(stderr, /^strongroom: [^\n]+\n$/)
+  }
+  t.equal(readFileSync(text, 'utf8'), 'mine')
+  t.same(readdirSync(join(copy, '..')), [])
+})
+
+t.test('a full disk leaves the older backup, and no half of a newer one', async (t) => {
+  const { server, env } = await startPublished(t)
+  const disk = join(server.folder, 'disk')
+  mkdirSync(disk)
+  const onSmallDisk = (script: string) =>
+    spawnSync(
+      'unshare',
+      [
+        '--user',
+        '--map-root-user',
+        '--mount',
+        'sh',
+        '-ec',
+        script,
+        'sh',
+        disk,
+        process.execPath,
+        BIN,
+      ],
+      { encoding: 'utf8', env: { ...env, PATH: process.env['PATH'] } },
+    )
+  const mount = 'mount -t tmpfs -o size=400k tmpfs "$1"'
+  if (onSmallDisk(mount).status !== 0) {
+    t.comment('NO MOUNT NAMESPACES HERE: WHAT A FULL DISK DOES TO A BACKUP WAS NOT SHOWN')
+    return
+  }
+  const twice =
+    '"$2" "$3" backup "$1/b.db" >&2; before=$(cksum < "$1/b.db"); head -c 200k /dev/zero > "$1/fill"; ' +
+    '"$2" "$3" backup "$1/b.db" || echo "ended with $?"; ' +
+    'test "$before" = "$(cksum < "$1/b.db")"; ls -A "$1"'
+  const { status, stdout, stderr } = onSmallDisk(`${mount}; ${twice}`)
+  t.equal(status, 0, stderr)
+  t.equal(stdout, 'ended with 1\nb.db\nfill\n')
+  t.match(stderr, /disk is too full for .*b\.db/)
+})
