@@ -6,7 +6,7 @@ const NEAREST = 5
 const MAX_CONSIDERED = 20_000
 const NAMES_PER_TURN = 200
 /** Of two names, what is compared from where they part: names may have 4096 bytes. */
-const MAX_COMPARED = 128
+const MAX_COMPARED = 64
 const MAX_PARTS = 8
 
 interface Guess {
@@ -65,15 +65,21 @@ function withGuess(best: readonly Guess[], name: string, wanted: string): readon
 /** Levenshtein's distance, or any number above `limit` when it is above it. */
 function distanceOf(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  let [above, row] = [new Uint16Array(MAX_COMPARED + 1), new Uint16Array(MAX_COMPARED + 1)]
+  for (let j = 0; j <= b.length; j++) above[j] = j
   for (let i = 1; i <= a.length; i++) {
-    const next = [i]
+    const unit = a.charCodeAt(i - 1)
+    let left = i
+    let least = i
+    row[0] = i
     for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+      const replaced = (above[j - 1] ?? 0) + (unit === b.charCodeAt(j - 1) ? 0 : 1)
+      left = Math.min(replaced, (above[j] ?? 0) + 1, left + 1)
+      row[j] = left
+      least = Math.min(least, left)
     }
-    if (Math.min(...next) > limit) return limit + 1
-    row = next
+    if (least > limit) return limit + 1
+    ;[above, row] = [row, above]
   }
-  return row[b.length] ?? 0
+  return above[b.length] ?? 0
 }

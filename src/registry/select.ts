@@ -8,6 +8,7 @@ import type { ByteRange } from '../http/range.ts'
 import { preceded } from '../preceded.ts'
 import { createHeaderWriter } from '../safetensors/header-writer.ts'
 import { commonMetadata, compareForSelection } from '../safetensors/selection.ts'
+import { sortInTurns } from '../sort-in-turns.ts'
 import { gather } from '../vault/gather.ts'
 import type { ReadVerified } from '../vault/read-verified.ts'
 import { findTensors, type FoundTensor, type TensorsWanted } from './find-tensors.ts'
@@ -128,20 +129,19 @@ export function createSelect(parts: {
 /** Everything of the selection but the tensors' bytes; the hash is of what all of it follows from. */
 async function layOut(resolved: ResolvedVersion, found: readonly FoundTensor[]) {
   const fileNumbers = new Map(resolved.files.map((file, number) => [file, number]))
-  const placed = found.map(({ tensor, file, bits }) => ({
-    ...tensor,
-    source: file,
-    file: fileNumbers.get(file) ?? 0,
-    bits,
-  }))
-  placed.sort(compareForSelection)
+  const placed = found.map(({ tensor, file, bits }) => {
+    const { name, begin, end } = tensor
+    return { name, bits, file: fileNumbers.get(file) ?? 0, begin, end, tensor, source: file }
+  })
   const chosen = new Set(found.map(({ file }) => file))
   const files = resolved.files.filter((file) => chosen.has(file))
   const contexts = new Map(files.map((file) => [file, contextOf(resolved, file.path)]))
   const writer = createHeaderWriter(commonMetadata(files.map(({ metadata }) => metadata)))
   const segments = createSegments()
   const hash = createHash('sha256').update(SELECT_FORMAT)
-  for (const [i, { name, dtype, shape, begin, end, sha256, source }] of placed.entries()) {
+  const inOrder = await sortInTurns(placed, compareForSelection)
+  for (const [i, { name, begin, end, tensor, source }] of inOrder.entries()) {
+    const { dtype, shape, sha256 } = tensor
     writer.add({ name, dtype, shape, size: end - begin })
     segments.add(source, contexts.get(source) ?? contextOf(resolved, source.path), begin, end)
     hash.update(sha256)

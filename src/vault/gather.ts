@@ -10,6 +10,8 @@ export interface BlobCover extends Cover {
 
 /** Runs of this length and more go out from where they were verified, shorter ones are copied together. */
 const DIRECT_BYTES = 64 * 1024
+/** Of which the first leaf is read ahead: a cover is often no more than that. */
+const COVERS_AHEAD = 3
 /** Few bytes far apart are sent before there are many of them: a connection on which nothing moves is closed. */
 const QUIET_PIECES = 16
 
@@ -27,12 +29,14 @@ export async function* gather(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const sheaf = createSheaf()
   let quiet = 0
-  for (const { blob, context, begin, end, runs } of covers) {
+  for (const [cover, ...later] of withNext(covers, COVERS_AHEAD)) {
+    const { blob, context, begin, end, runs } = cover
+    const next = later.filter((other) => other.blob === blob).map((other) => other.begin)
     const wanted = createWanted(runs, (bytes) => {
       taken?.set(context.path, (taken.get(context.path) ?? 0) + bytes)
     })
     let at = begin
-    for await (const piece of read(blob, { begin, end }, context)) {
+    for await (const piece of read(blob, { begin, end }, context, next)) {
       quiet += 1
       for (const bytes of wanted.of(piece, at, sheaf)) {
         quiet = 0
@@ -45,6 +49,20 @@ export async function* gather(
     }
   }
   if (!sheaf.isEmpty()) yield sheaf.take()
+}
+
+/** Each item, and up to `count` of those after it. */
+function* withNext<T>(items: Iterable<T>, count: number): Generator<readonly [T, ...T[]]> {
+  const window: T[] = []
+  for (const item of items) {
+    window.push(item)
+    if (window.length <= count) continue
+    const [first, ...rest] = window
+    if (first !== undefined) yield [first, ...rest]
+    window.shift()
+  }
+  for (let [first, ...rest] = window; first !== undefined; [first, ...rest] = rest)
+    yield [first, ...rest]
 }
 
 /** What is collected to be sent at once. */

@@ -18,7 +18,8 @@ export interface ReadContext {
 export type OnCorrupt = (blob: Blob, chunk: number, context: ReadContext) => Promise<void>
 
 /**
- * Bytes of a range in order, each of them checked. A piece is valid until the next one is asked for.
+ * Bytes of a range in order, each of them checked. A piece is valid until the next one is asked for. `next` are places in
+ * the same blob that the caller will want after it.
  *
  * @throws {RegistryError} INTEGRITY_FAILURE, before any byte of the chunk that doesn't hold.
  */
@@ -26,6 +27,7 @@ export type ReadVerified = (
   blob: Blob,
   range: ByteRange,
   context: ReadContext,
+  next?: readonly number[],
 ) => AsyncGenerator<Uint8Array, void, undefined>
 
 const READ_AHEAD = 3
@@ -93,6 +95,7 @@ export function createVerifiedReader(parts: {
     file: SharedBlob,
     index: number,
     range: ByteRange,
+    next: readonly number[],
   ): AsyncGenerator<Uint8Array> {
     const source = await sourceOf(blob, file, index)
     const from = Math.max(range.begin - source.position, 0)
@@ -100,9 +103,13 @@ export function createVerifiedReader(parts: {
     // The leaf that is needed now is asked for first, the ones after it behind it.
     const pinning = leaves.pin(source)
     const last = Math.floor((range.end - 1) / blob.chunkSize)
-    for (let ahead = index + 1; ahead <= Math.min(index + READ_AHEAD, last); ahead++) {
+    const following = Array.from(
+      { length: Math.min(READ_AHEAD, last - index) },
+      (_, i) => index + 1 + i,
+    )
+    const later = next.map((position) => Math.floor(position / blob.chunkSize))
+    for (const ahead of [...following, ...later].slice(0, READ_AHEAD))
       void readAhead(blob, file, ahead)
-    }
     let leaf = await pinning
     try {
       if (leaves.pinned() <= slotCount / 2) {
@@ -139,13 +146,14 @@ export function createVerifiedReader(parts: {
   async function* readCopy(
     blob: Blob,
     range: ByteRange,
+    next: readonly number[],
     progress: { done: number },
   ): AsyncGenerator<Uint8Array> {
     const file = await openOrFail(blob)
     try {
       const last = Math.floor((range.end - 1) / blob.chunkSize)
       for (let index = Math.floor(range.begin / blob.chunkSize); index <= last; index++) {
-        for await (const piece of leafOf(blob, file, index, range)) {
+        for await (const piece of leafOf(blob, file, index, range, next)) {
           progress.done += piece.length
           yield piece
         }
@@ -155,14 +163,14 @@ export function createVerifiedReader(parts: {
     }
   }
 
-  return async function* readVerified(blob, range, context) {
+  return async function* readVerified(blob, range, context, next = []) {
     if (range.end <= range.begin) return
     let copy = blob
     const progress = { done: 0 }
     for (;;) {
       const begin = range.begin + progress.done
       try {
-        yield* readCopy(copy, { begin, end: range.end }, progress)
+        yield* readCopy(copy, { begin, end: range.end }, next, progress)
         return
       } catch (error) {
         if (!(error instanceof LeafMismatch)) throw error
