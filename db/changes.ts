@@ -109,3 +109,47 @@ export interface WithdrawOutcome {
   readonly outcome: 'withdrawn' | 'withdrawn_before' | WithdrawRefusal
 }
 export type WithdrawRefusal = Denied['outcome'] | 'checkpoint_missing' | 'version_missing'
+
+/** The tensors that a policy asks for: those of another version. */
+export interface TensorsRef extends CheckpointRef {
+  /** No such version asks for nothing; elsewhere it is a reason to refuse. */
+  readonly mayBeMissing: boolean
+}
+
+/** What the policy in force asks of a publication, as far as the transaction decides it. */
+export interface AskedOfTensors {
+  /** Of both levels as they were judged; the transaction refuses when they aren't those that hold. */
+  readonly serials: PolicySerials
+  readonly finite: boolean
+  readonly sameTensorsAs: TensorsRef | undefined
+}
+
+export interface PolicySerials {
+  readonly owner: number | undefined
+  readonly checkpoint: number | undefined
+}
+
+export interface TensorForm {
+  readonly dtype: string
+  readonly shape: readonly number[]
+}
+
+export interface NotFinite {
+  readonly outcome: 'not_finite'
+  readonly path: string
+  readonly tensor: string
+  readonly dtype: string
+  /** False where nothing is known of its values. */
+  readonly isMeasured: boolean
+}
+
+/** Undefined: there is none of that name, or none too many. */
+export interface TensorsDiffer {
+  readonly outcome: 'tensors_differ'
+  readonly tensor: string
+  readonly expected: TensorForm | undefined
+  readonly actual: TensorForm | undefined
+}
+
+export type PolicyRefusal =
+  NotFinite | TensorsDiffer | { readonly outcome: 'policy_changed' | 'tensors_ref_missing' }

@@ -2,8 +2,10 @@
 // Nothing here names SQL or SQLite, so that a server database can stand in.
 
 import type {
+  AskedOfTensors,
   PolicyChange,
   PolicyOutcome,
+  PolicyRefusal,
   Tag,
   TagChange,
   TagDeleted,
@@ -162,6 +164,7 @@ export interface Publication {
   /** In byte order of path. */
   readonly files: readonly PublishedFile[]
   readonly address: string | undefined
+  readonly asked: AskedOfTensors
 }
 
 /**
@@ -178,6 +181,7 @@ export type PublishRefusal =
   | { readonly outcome: 'spelled_differently'; readonly owner: string; readonly name: string }
   | { readonly outcome: 'unauthenticated' | 'forbidden' }
   | { readonly outcome: 'blob_missing'; readonly path: string }
+  | PolicyRefusal
 
 export type VersionState = 'available' | 'withdrawn'
 

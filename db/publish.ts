@@ -2,8 +2,11 @@ import type { Database } from 'better-sqlite3'
 import { writeAudit } from './audit.ts'
 import { readBlobs, writeBlobs, type Upserted } from './blobs.ts'
 import { transaction } from './connect.ts'
+import type { AskedOfTensors, PolicyRefusal } from './changes.ts'
 import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
+import { contentRules } from './content-rules.ts'
 import type { AuditNote, Publication, PublishedFile, PublishOutcome } from './ledger.ts'
+import { readPolicies } from './policies.ts'
 import { LATEST, readTags, writeTags } from './tags.ts'
 import { writeTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
@@ -13,6 +16,16 @@ import { readVersions, writeVersions, type Existing } from './versions.ts'
 interface Act {
   readonly actorName: string
   readonly now: string
+}
+
+/** Thrown inside the transaction, so that nothing remains of it. */
+class Refused extends Error {
+  readonly refusal: PolicyRefusal
+
+  constructor(refusal: PolicyRefusal) {
+    super(refusal.outcome)
+    this.refusal = refusal
+  }
 }
 
 /**
@@ -26,6 +39,8 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const blobs = { ...readBlobs(db), ...writeBlobs(db) }
   const tags = { ...readTags(db), ...writeTags(db) }
   const insertTensors = writeTensors(db)
+  const policiesOf = readPolicies(db)
+  const rules = contentRules(db)
   const audit = writeAudit(db, key)
 
   function publish(publication: Publication): PublishOutcome {
@@ -45,6 +60,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     const existing = checkpoint && versions.find(checkpoint.id, version)
     if (existing !== undefined) return again(publication, existing, act)
 
+    if (!isAsJudged(publication)) return { outcome: 'policy_changed' }
     const missing = firstMissing(publication, now)
     if (missing !== undefined) return { outcome: 'blob_missing', path: missing.path }
     return admit(publication, checkpoint?.id ?? checkpoints.insert(owner, name, now), act)
@@ -61,8 +77,17 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     return { outcome: 'same', retired }
   }
 
+  /** Whether the policy that the publication was judged by is the one that holds. */
+  function isAsJudged({ owner, name, asked: { serials } }: Publication): boolean {
+    const levels = policiesOf(owner, name)
+    return (
+      levels.owner?.serial === serials.owner && levels.checkpoint?.serial === serials.checkpoint
+    )
+  }
+
   function admit(publication: Publication, checkpoint: number, act: Act): PublishOutcome {
-    const { version, revision, files } = publication
+    const { version, revision, files, asked } = publication
+    const model = modelOf(asked)
     const { now, actorName } = act
     const metadata = JSON.stringify(publication.metadata)
     const warnings = JSON.stringify(publication.warnings)
@@ -77,11 +102,30 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     for (const file of files)
       if (file.blob === undefined) versions.addHeldFile(id, file.path, file.sha256)
     versions.addUp(id)
+    requireTensors(id, asked, model)
     const previous = tags.find(checkpoint, LATEST)?.revision ?? null
     tags.move(checkpoint, LATEST, id, now)
     const size = files.reduce((sum, file) => sum + file.size, 0)
     enter('publish', publication, act, { files: files.length, size, previous })
     return { outcome: 'created', retired }
+  }
+
+  /** The version whose tensors are asked for, as it is before this one: `latest` would be this one soon. */
+  function modelOf({ sameTensorsAs }: AskedOfTensors): number | undefined {
+    if (sameTensorsAs === undefined) return undefined
+    const { owner, name, ref, mayBeMissing } = sameTensorsAs
+    const version = versions.resolve(owner, name, ref)?.version
+    if (version?.state === 'available') return version.id
+    if (mayBeMissing) return undefined
+    throw new Refused({ outcome: 'tensors_ref_missing' })
+  }
+
+  /** Judged by the rows themselves, which go with the transaction when they are refused. */
+  function requireTensors(id: number, { finite }: AskedOfTensors, model: number | undefined): void {
+    const refusal =
+      (model === undefined ? undefined : rules.firstDifference(id, model)) ??
+      (finite ? rules.firstNotFinite(id) : undefined)
+    if (refusal !== undefined) throw new Refused(refusal)
   }
 
   /** The first file that names bytes which neither the registry holds for this token nor this publication brings. */
@@ -119,5 +163,13 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     audit.append([{ action, ...actor, subject, revision, outcome: 'ok', details }], now)
   }
 
-  return transaction(db, publish)
+  const run = transaction(db, publish)
+  return (publication: Publication): PublishOutcome => {
+    try {
+      return run(publication)
+    } catch (error) {
+      if (error instanceof Refused) return error.refusal
+      throw error
+    }
+  }
 }

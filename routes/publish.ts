@@ -6,6 +6,7 @@ import { invalidField, RegistryError } from '../src/errors.ts'
 import { expectedSha256 } from '../src/http/digest-header.ts'
 import { paced } from '../src/http/pace.ts'
 import { describeVersion } from '../src/registry/describe.ts'
+import { createSizeBudget, policyOfNew } from '../src/registry/judge.ts'
 import {
   type CheckpointName,
   type FilePath,
@@ -16,7 +17,9 @@ import {
   type Sha256,
   type VersionName,
 } from '../src/registry/names.ts'
-import { type PublishRequest, refusalNote, rolesThatPublish } from '../src/registry/publish.ts'
+import { effective } from '../src/registry/policy.ts'
+import { refusalNote } from '../src/registry/publish-refusal.ts'
+import { type PublishRequest, rolesThatPublish } from '../src/registry/publish.ts'
 import { resolveVersion } from '../src/registry/resolve.ts'
 import type { Metadata } from '../src/registry/version-metadata.ts'
 import type { Strongroom } from '../src/strongroom.ts'
@@ -112,6 +115,8 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
         limit: config.MAX_FILE_BYTES,
       })
     }
+    const policy = effective(await policyOfNew(ledger, target.checkpoint, target.version))
+    if (request.method === 'PUT') createSizeBudget(policy)(announced ?? 0)
     if ((await strongroom.roomBytes()) <= (announced ?? 0)) {
       throw new RegistryError('INSUFFICIENT_STORAGE', 'There is no room for this.')
     }

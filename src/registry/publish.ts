@@ -1,5 +1,4 @@
 import {
-  type AuditNote,
   type Ledger,
   type NewBlob,
   type Publication,
@@ -16,7 +15,10 @@ import { isStorageFull, storageFull } from '../storage-full.ts'
 import type { Admit, Admitted } from '../vault/admit.ts'
 import type { Vault } from '../vault/vault.ts'
 import { checkIndexes } from './check-indexes.ts'
-import { findHeldFiles, type HeldFile, INDEX_SUFFIX } from './held-files.ts'
+import { checkSidecars } from './check-sidecars.ts'
+import { type KindOf, kindsOf, requireSameKinds } from './file-kinds.ts'
+import { findHeldFiles, type HeldFile, type ReadHeld } from './held-files.ts'
+import { askedOf, createSizeBudget, judgeMetadata, policyOfNew } from './judge.ts'
 import {
   asciiLowerCase,
   type CheckpointName,
@@ -25,14 +27,16 @@ import {
   type Sha256,
   type VersionName,
 } from './names.ts'
-import { notFound } from './resolve.ts'
+import { effective } from './policy.ts'
+import { publishRefusal } from './publish-refusal.ts'
 import { revisionOf } from './revision.ts'
 import {
   createMetadataBudget,
   mergeMetadata,
   type MetadataLimits,
   type Metadata,
-  metadataWarnings,
+  metadataTroubles,
+  warningOf,
 } from './version-metadata.ts'
 
 /** A file as it comes in; its body is read once, in turn. */
@@ -80,7 +84,7 @@ export function createPublish(parts: {
   readonly vault: Vault
   readonly admit: Admit
   readonly pool: HashPool
-  readonly readHeld: (file: HeldFile) => Promise<Uint8Array>
+  readonly readHeld: ReadHeld
   readonly limits: PublishLimits
 }): Publish {
   const { ledger, vault, admit, pool, readHeld, limits } = parts
@@ -88,12 +92,15 @@ export function createPublish(parts: {
   return async function publish(request) {
     const admitted: NewFile[] = []
     const spendMetadata = createMetadataBudget(limits)
+    const levels = await policyOfNew(ledger, request.checkpoint, request.version)
+    const spendSize = createSizeBudget(effective(levels))
+    const kindOf = await kindsOf(ledger, request.checkpoint, request.version)
     let discard = true
     try {
       for await (const { path, body, announcedBytes } of request.files) {
         if (admitted.length === limits.maxFiles) throw tooManyFiles(limits.maxFiles)
-        const kind = path.endsWith(INDEX_SUFFIX) ? 'index' : 'safetensors'
-        const file = await admit(body, { path, kind, announcedBytes })
+        const kind = kindOf(path)
+        const file = await admit(spending(body, spendSize), { path, kind, announcedBytes })
         admitted.push({ path, admitted: file })
         spendMetadata(file.header?.metadata ?? {})
       }
@@ -101,9 +108,11 @@ export function createPublish(parts: {
       checkDigests(admitted, facts.expected)
       spendMetadata(facts.metadata)
       checkPaths([...admitted, ...facts.held], limits.maxFiles)
-      const held = await findHeldFiles(ledger, request.principal, facts.held, spendMetadata)
+      const { principal } = request
+      const held = await findHeldFiles(ledger, principal, facts.held, kindOf, spendMetadata)
+      await checkSidecars(pool, held, readHeld)
       await checkIndexes(pool, ledger, admitted, held, readHeld)
-      const draft = await draftOf(request, facts.metadata, admitted, held)
+      const draft = await draftOf(request, facts.metadata, admitted, held, kindOf)
       for (const { admitted: file } of admitted) await file.staged.seal()
       // A failure from here on may be one of an answer that got lost after the commit. Bytes that have a row
       // must stay; bytes without one are swept at the next start.
@@ -132,7 +141,7 @@ export function createPublish(parts: {
   ): Promise<RegistryError> {
     const tagged =
       outcome.outcome === 'tag_exists' ? await ledger.resolve(owner, name, version) : undefined
-    return asError(outcome, tagged?.version.revision)
+    return publishRefusal(outcome, tagged?.version.revision)
   }
 
   async function draftOf(
@@ -140,6 +149,7 @@ export function createPublish(parts: {
     callerMetadata: Metadata,
     admitted: readonly NewFile[],
     held: readonly HeldFile[],
+    kindOf: KindOf,
   ): Promise<Publication> {
     const files = [...admitted.map(asPublished), ...held.map(asNamed)].sort((a, b) =>
       comparePaths(a.path, b.path),
@@ -148,10 +158,15 @@ export function createPublish(parts: {
       ...admitted.flatMap(({ admitted: { header } }) =>
         header === undefined ? [] : [header.metadata],
       ),
-      ...held.flatMap(({ file }) => (file.blob.kind === 'index' ? [] : [file.metadata])),
+      ...held.flatMap(({ file }) => (file.blob.kind === 'safetensors' ? [file.metadata] : [])),
     ]
     const metadata = mergeMetadata(own, callerMetadata)
-    const warnings = metadataWarnings(metadata, version, new Date())
+    const troubles = metadataTroubles(metadata, version, new Date())
+    const levels = await policyOfNew(ledger, checkpoint, version)
+    const policy = effective(levels)
+    requireSameKinds([...admitted, ...held], kindOf, await kindsOf(ledger, checkpoint, version))
+    judgeMetadata(policy, metadata, version, troubles)
+    createSizeBudget(policy)(files.reduce((sum, { size }) => sum + size, 0))
     // The first publisher's spelling is the checkpoint's name, and the revision rests on it.
     const { owner, name } =
       (await ledger.checkpoint(checkpoint.owner, checkpoint.name)) ?? checkpoint
@@ -163,9 +178,10 @@ export function createPublish(parts: {
       version,
       revision: revisionOf({ checkpoint: `${owner}/${name}`, version, metadata, files }),
       metadata,
-      warnings,
+      warnings: troubles.map(warningOf),
       files,
       address,
+      asked: askedOf(levels, checkpoint),
     }
   }
 }
@@ -174,21 +190,13 @@ export function createPublish(parts: {
 export const rolesThatPublish = (owner: string): readonly Role[] =>
   asciiLowerCase(owner) === 'strongroom' ? ['admin'] : ['writer', 'admin']
 
-/** The entry for a publish that was refused to a known caller. */
-export function refusalNote(
-  request: Pick<PublishRequest, 'principal' | 'address' | 'checkpoint' | 'version'>,
-  error: RegistryError,
-): AuditNote {
-  const { principal, address, checkpoint, version } = request
-  const { reason, looks_like: looksLike, path } = error.facts
-  return {
-    action: 'refuse',
-    actorId: principal.tokenId,
-    actorName: principal.name,
-    address,
-    subject: `${checkpoint.owner}/${checkpoint.name}@${version}`,
-    outcome: error.code,
-    details: { reason, looks_like: looksLike, path },
+async function* spending(
+  body: IncomingFile['body'],
+  spend: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) {
+    spend(chunk.length)
+    yield chunk
   }
 }
 
@@ -208,10 +216,10 @@ const asNamed = ({ path, file }: HeldFile): PublishedFile => ({
   blob: undefined,
 })
 
-function newBlobOf({ staged, digests, header }: Admitted): NewBlob {
+function newBlobOf({ kind, staged, digests, header }: Admitted): NewBlob {
   return {
     vaultId: staged.id,
-    kind: header === undefined ? 'index' : 'safetensors',
+    kind,
     chunkSize: SLOT_BYTES,
     leaves: digests.leaves,
     metadata: header?.metadata ?? {},
@@ -252,39 +260,6 @@ function checkPaths(files: readonly { readonly path: FilePath }[], maxFiles: num
   for (const { path } of files) {
     if (seen.has(path)) throw invalidRequest('files', 'two files have the same path')
     seen.add(path)
-  }
-}
-
-function asError(outcome: PublishRefusal, tagged: string | undefined): RegistryError {
-  switch (outcome.outcome) {
-    case 'exists':
-      return new RegistryError('VERSION_EXISTS', 'This version exists, and is not the same.', {
-        revision: outcome.revision,
-      })
-    case 'withdrawn':
-      return new RegistryError(
-        'WITHDRAWN',
-        'This version was withdrawn; its name is not used again.',
-        { reason: outcome.reason },
-      )
-    case 'tag_exists':
-      return new RegistryError('VERSION_EXISTS', 'A tag of this checkpoint has that name.', {
-        revision: tagged ?? null,
-      })
-    case 'unauthenticated':
-      return new RegistryError('UNAUTHENTICATED', 'The token ended while the upload went on.')
-    case 'forbidden':
-      return new RegistryError('FORBIDDEN', 'This token may not publish here.')
-    case 'blob_missing':
-      return notFound('file')
-    case 'spelled_differently':
-      return new RegistryError(
-        'TOO_MANY_REQUESTS',
-        'The checkpoint was made meanwhile, spelled otherwise; try again.',
-        {
-          retry_after: 1,
-        },
-      )
   }
 }
 

@@ -1,17 +1,14 @@
-import type { CheckpointRef } from '../../db/changes.ts'
+import type { CheckpointRef, TensorsRef } from '../../db/changes.ts'
 import { invalidField } from '../errors.ts'
 import type { CheckpointName } from './names.ts'
 
 /** The one bare ref that means something in every checkpoint, and may lead nowhere yet. */
 const LATEST = 'latest'
 
-/** What a policy's `same_tensors_as` means for one checkpoint. */
-export interface TensorsRef extends CheckpointRef {
-  /** The checkpoint's own latest version, if it has any: until then its versions are free. */
-  readonly mayBeMissing: boolean
-}
-
-/** Reads `owner/name@ref`, or a bare ref of that checkpoint. What can't be either leads nowhere. */
+/**
+ * Reads `same_tensors_as`: `owner/name@ref`, or a bare ref of that checkpoint, of which `latest` asks for nothing while
+ * there is no version. What can't be either leads nowhere.
+ */
 export function tensorsRef(text: string, of: CheckpointName): TensorsRef {
   const [, owner, name, ref] = /^([^/@]+)\/([^/@]+)@(.+)$/.exec(text) ?? []
   return owner === undefined || name === undefined || ref === undefined

@@ -60,27 +60,37 @@ export function createMetadataBudget({
   }
 }
 
-/** What a person should know about a version's metadata, though it is no reason to refuse it. */
-export function metadataWarnings(
+/** What is odd about a key: a reason to warn, and to refuse where the policy names the key. */
+export interface MetadataTrouble {
+  readonly key: 'version' | 'created_at'
+  /** To be said after the key. */
+  readonly trouble: string
+  readonly value: string
+}
+
+/** What a person should know about a version's metadata. */
+export function metadataTroubles(
   metadata: Metadata,
   version: string,
   now: Date,
-): readonly string[] {
-  const warnings: string[] = []
+): readonly MetadataTrouble[] {
+  const troubles: MetadataTrouble[] = []
   const claimed = metadata['version']
-  if (claimed !== undefined && claimed !== version) {
-    warnings.push(
-      `metadata version is not the version published as: ${JSON.stringify(claimed.slice(0, 128))}`,
-    )
-  }
+  if (claimed !== undefined && claimed !== version)
+    troubles.push({
+      key: 'version',
+      trouble: 'is not the version published as',
+      value: claimed,
+    })
   const createdAt = metadata['created_at']
-  if (createdAt !== undefined) {
-    const trouble = troubleWithDate(createdAt, now)
-    if (trouble !== undefined)
-      warnings.push(`metadata created_at ${trouble}: ${JSON.stringify(createdAt.slice(0, 128))}`)
-  }
-  return warnings
+  const trouble = createdAt === undefined ? undefined : troubleWithDate(createdAt, now)
+  if (createdAt !== undefined && trouble !== undefined)
+    troubles.push({ key: 'created_at', trouble, value: createdAt })
+  return troubles
 }
+
+export const warningOf = ({ key, trouble, value }: MetadataTrouble): string =>
+  `metadata ${key} ${trouble}: ${JSON.stringify(value.slice(0, 128))}`
 
 function troubleWithDate(text: string, now: Date): string | undefined {
   const match = ISO_8601.exec(text)

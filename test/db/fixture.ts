@@ -98,6 +98,12 @@ export function file(
   return { path, sha256: hexOf(content), size, blob }
 }
 
+export const NOTHING_ASKED = {
+  serials: { owner: undefined, checkpoint: undefined },
+  finite: false,
+  sameTensorsAs: undefined,
+}
+
 /** A publication of `acme/bert`, whose revision follows from its content as the registry's does. */
 export function publication(version: string, fields: Partial<Publication> = {}): Publication {
   const { owner = 'acme', name = 'bert', files = [file(version)], metadata = {} } = fields
@@ -113,6 +119,7 @@ export function publication(version: string, fields: Partial<Publication> = {}):
     warnings: [],
     files,
     address: '192.0.2.1',
+    asked: NOTHING_ASKED,
     ...fields,
   }
 }

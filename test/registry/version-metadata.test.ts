@@ -2,8 +2,12 @@ import t from 'tap'
 import {
   createMetadataBudget,
   mergeMetadata,
-  metadataWarnings,
+  metadataTroubles,
+  warningOf,
 } from '../../src/registry/version-metadata.ts'
+
+const metadataWarnings = (...args: Parameters<typeof metadataTroubles>): readonly string[] =>
+  metadataTroubles(...args).map(warningOf)
 
 const plain = (metadata: object): object => ({ ...metadata })
 
