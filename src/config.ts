@@ -135,6 +135,12 @@ export const SETTINGS = {
   MAX_FILES: setting(1000, whole(1, 100_000), 'files in one version'),
   MAX_TENSORS: setting(1_000_000, whole(1, 10_000_000), 'tensors in one file'),
   MAX_INDEX_BYTES: setting(32 * MIB, atLeast(1), 'largest `*.safetensors.index.json`', '32 MiB'),
+  MAX_SIDECAR_BYTES: setting(
+    32 * MIB,
+    atLeast(1),
+    'largest sidecar (`config.json`, a tokenizer, `README.md`)',
+    '32 MiB',
+  ),
   MAX_METADATA_BYTES: setting(
     MIB,
     atLeast(1),

@@ -9,7 +9,7 @@ import { createSlots } from './hashing/slots.ts'
 import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openStoresToRead } from './read-only-stores.ts'
-import type { HeldFile } from './registry/held-files.ts'
+import type { ReadHeld } from './registry/held-files.ts'
 import { createPublish, type Publish } from './registry/publish.ts'
 import { createSelect, type Select } from './registry/select.ts'
 import { createVerifyVersion, type VerifyVersion } from './registry/verify.ts'
@@ -120,18 +120,8 @@ function wire(
     onCorrupt,
   })
 
-  async function readHeld({ path, file }: HeldFile): Promise<Uint8Array> {
-    const range = { begin: 0, end: file.blob.size }
-    const chunks: Uint8Array[] = []
-    for await (const piece of readVerified(file.blob, range, {
-      path,
-      subject: path,
-      revision: '',
-    })) {
-      chunks.push(Uint8Array.from(piece))
-    }
-    return Buffer.concat(chunks)
-  }
+  const readHeld: ReadHeld = ({ path, file: { blob } }) =>
+    readVerified(blob, { begin: 0, end: blob.size }, { path, subject: path, revision: '' })
 
   const roomBytes = async (): Promise<number> => (await vault.freeBytes()) - config.DISK_FLOOR_BYTES
 
@@ -195,6 +185,7 @@ function wire(
         limits: {
           maxFileBytes: config.MAX_FILE_BYTES,
           maxIndexBytes: config.MAX_INDEX_BYTES,
+          maxSidecarBytes: config.MAX_SIDECAR_BYTES,
           maxTensors: config.MAX_TENSORS,
           headerMemoryBytes: config.HEADER_MEMORY_BYTES,
         },

@@ -4,7 +4,7 @@ import type { Ledger } from '../../db/ledger.ts'
 import { RegistryError } from '../errors.ts'
 import type { HashPool } from '../hashing/pool.ts'
 import type { Admitted } from '../vault/admit.ts'
-import type { HeldFile } from './held-files.ts'
+import type { HeldFile, ReadHeld } from './held-files.ts'
 
 interface Shard {
   readonly path: string
@@ -23,14 +23,14 @@ export async function checkIndexes(
   ledger: Ledger,
   admitted: readonly { readonly path: string; readonly admitted: Admitted }[],
   held: readonly HeldFile[],
-  readHeld: (file: HeldFile) => Promise<Uint8Array>,
+  readHeld: ReadHeld,
 ): Promise<void> {
   const indexes = [
     ...admitted.flatMap(({ path, admitted: { indexText } }) =>
       indexText === undefined ? [] : [{ path, text: () => Promise.resolve(indexText) }],
     ),
     ...held.flatMap((file) =>
-      file.file.blob.kind === 'index' ? [{ path: file.path, text: () => readHeld(file) }] : [],
+      file.kind === 'index' ? [{ path: file.path, text: () => textOf(readHeld(file)) }] : [],
     ),
   ]
   if (indexes.length === 0) return
@@ -40,9 +40,9 @@ export async function checkIndexes(
       : [{ path, names: header.columns.names, nameEnds: header.columns.nameEnds }],
   )
   const names = new Map<number, Omit<Shard, 'path'>>()
-  for (const { path, file } of held) {
-    const { id, kind } = file.blob
-    if (kind === 'index') continue
+  for (const { path, kind, file } of held) {
+    if (kind !== 'safetensors') continue
+    const { id } = file.blob
     const known = names.get(id) ?? (await namesOfHeld(ledger, id))
     names.set(id, known)
     shards.push({ path, ...known })
@@ -61,6 +61,12 @@ export async function checkIndexes(
       })
     }
   }
+}
+
+async function textOf(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const copies: Uint8Array[] = []
+  for await (const piece of pieces) copies.push(Uint8Array.from(piece))
+  return Buffer.concat(copies)
 }
 
 const NAMES_PER_PAGE = 5000

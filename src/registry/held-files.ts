@@ -1,15 +1,22 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Ledger, VersionFile } from '../../db/ledger.ts'
 import type { Principal } from '../access/principal.ts'
-import { RegistryError } from '../errors.ts'
+import { invalidField } from '../errors.ts'
+import { sidecarForm } from '../sidecars/forms.ts'
+import type { FileKind } from '../vault/judging.ts'
+import type { KindOf } from './file-kinds.ts'
 import type { FilePath, Sha256 } from './names.ts'
 import { notFound, resolveVersion } from './resolve.ts'
 
 /** A file of a new version whose bytes the registry already holds. */
 export interface HeldFile {
   readonly path: FilePath
+  readonly kind: FileKind
   readonly file: VersionFile
 }
+
+/** Its bytes, each checked; a piece is valid until the next one is asked for. */
+export type ReadHeld = (file: HeldFile) => AsyncIterable<Uint8Array>
 
 /**
  * Finds files by content that the caller has: in a version that it may read. To anyone else the content isn't
@@ -22,6 +29,7 @@ export async function findHeldFiles(
   ledger: Ledger,
   principal: Principal,
   wanted: readonly { readonly path: FilePath; readonly sha256: Sha256 }[],
+  kindOf: KindOf,
   spendMetadata: (metadata: VersionFile['metadata']) => void,
 ): Promise<readonly HeldFile[]> {
   const vouched = new Set<string>()
@@ -43,23 +51,22 @@ export async function findHeldFiles(
     const file = known.get(sha256) ?? (await lookUp(sha256))
     known.set(sha256, file)
     spendMetadata(file.metadata)
-    checkKind(path, file)
-    found.push({ path, file })
+    const kind = kindOf(path)
+    requireKind(path, kind, file)
+    found.push({ path, kind, file })
   }
   return found
 }
 
-function checkKind(path: FilePath, file: VersionFile): void {
-  if ((file.blob.kind === 'index') !== path.endsWith(INDEX_SUFFIX)) {
-    throw new RegistryError(
-      'INVALID_REQUEST',
-      'An index and a safetensors file can’t take each other’s place.',
-      {
-        errors: [{ field: 'files', detail: 'the content is of another kind than the path' }],
-      },
-    )
-  }
+/** Text may go by another name, which is judged anew; it never becomes weights, nor weights text. */
+function requireKind(path: FilePath, kind: FileKind, { blob }: VersionFile): void {
+  if ((kind === 'safetensors') === (blob.kind === 'safetensors')) return
+  const couldBeSidecar = kind === 'safetensors' && sidecarForm(path) !== undefined
+  throw invalidField(
+    'files',
+    'the content is of another kind than the path',
+    couldBeSidecar
+      ? 'The policy of this checkpoint admits no sidecars.'
+      : 'A safetensors file and any other can’t take each other’s place.',
+  )
 }
-
-/** Names of index files, as Hugging Face's libraries write them. */
-export const INDEX_SUFFIX = '.safetensors.index.json'

@@ -13,10 +13,13 @@ export interface SlotWriter {
   settle: () => Promise<void>
 }
 
-/** Gathers chunks of any size into slots, each of which is written and hashed at the same time. */
+/** Reads a slot, which doesn't change until it resolves; slots come in order. */
+export type SlotReader = (slot: Slot, position: number, length: number) => Promise<void>
+
+/** Gathers chunks of any size into slots, each of which is written and read at the same time. */
 export function createSlotWriter(
   staged: Staged,
-  digests: { add: (slot: Slot, position: number, length: number) => Promise<void> },
+  readers: readonly SlotReader[],
   slots: Slots,
   enter: () => Promise<() => void>,
 ): SlotWriter {
@@ -49,7 +52,10 @@ export function createSlotWriter(
     length: number,
     giveBack: () => void,
   ): Promise<void> {
-    const jobs = [staged.write(at, slot.bytes.subarray(0, length)), digests.add(slot, at, length)]
+    const jobs = [
+      staged.write(at, slot.bytes.subarray(0, length)),
+      ...readers.map((read) => read(slot, at, length)),
+    ]
     for (const result of await Promise.allSettled(jobs)) {
       if (result.status === 'rejected') failure ??= result.reason
     }

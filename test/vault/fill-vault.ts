@@ -16,6 +16,7 @@ const slots = createSlots(16 * SLOT_BYTES, pool.share)
 const limits = {
   maxFileBytes: undefined,
   maxIndexBytes: 1000,
+  maxSidecarBytes: 1,
   maxTensors: 1000,
   headerMemoryBytes: 1000,
 }

@@ -55,6 +55,7 @@ export async function startAdmission(
     limits: {
       maxFileBytes: undefined,
       maxIndexBytes: 1024 * 1024,
+      maxSidecarBytes: 3 * 1024 * 1024,
       maxTensors: 1_000_000,
       headerMemoryBytes: 4 * 1024 * 1024,
       ...limits,
