@@ -4,7 +4,6 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { RegistryError } from '../src/errors.ts'
 import {
   describeCheckpoint,
-  describeTensor,
   describeVersion,
   hashesOf,
   summarize,
@@ -25,15 +24,7 @@ import {
   subjectOf,
 } from './checkpoint-params.ts'
 import { Cursor, encodeCursor, Limit, linkNext, parseCursor } from './paging.ts'
-import {
-  answers,
-  Checkpoint,
-  CheckpointPage,
-  Description,
-  Hashes,
-  TensorPage,
-  Verdict,
-} from './schemas.ts'
+import { answers, Checkpoint, CheckpointPage, Description, Hashes, Verdict } from './schemas.ts'
 
 const WAITING_VERIFICATIONS = 8
 
@@ -108,48 +99,6 @@ export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom)
       const resolved = await resolveFor(strongroom, request, request.params)
       reply.headers(revisionHeaders(resolved))
       return describeVersion(resolved)
-    },
-  )
-
-  app.get(
-    '/v1/checkpoints/:owner/:name/:ref/tensors',
-    {
-      config: describing,
-      schema: {
-        operationId: 'listTensors',
-        tags,
-        summary: 'Tensors of a version, in byte order of path and name',
-        params: RefParams,
-        querystring: Type.Object({
-          path: Type.Optional(Type.String()),
-          prefix: Type.Optional(Type.String({ description: 'Of the tensor’s name' })),
-          limit: Limit,
-          cursor: Cursor,
-        }),
-        response: answers({ 200: TensorPage }, 400, 401, 403, 404, 410),
-      },
-    },
-    async (request, reply) => {
-      const resolved = await resolveFor(strongroom, request, request.params)
-      const { path, prefix, limit, cursor } = request.query
-      if (path !== undefined) fileOf(resolved, path)
-      const [afterPath, afterName] = parseCursor(cursor, 2)
-      const after =
-        afterPath === undefined || afterName === undefined
-          ? undefined
-          : { path: afterPath, name: afterName }
-      const found = await ledger.tensorsOf({
-        versionId: resolved.version.id,
-        path,
-        prefix,
-        after,
-        limit,
-      })
-      const last = found.length === limit ? found.at(-1) : undefined
-      const next = last === undefined ? null : encodeCursor([last.path, last.name])
-      reply.headers(revisionHeaders(resolved))
-      linkNext(request, reply, config.PUBLIC_URL, 'cursor', next)
-      return { items: found.map(describeTensor), next }
     },
   )
 

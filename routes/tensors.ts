@@ -1,10 +1,15 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { invalidField } from '../src/errors.ts'
+import { describeTensor } from '../src/registry/describe.ts'
 import { findTensor } from '../src/registry/find-tensors.ts'
+import { fileOf } from '../src/registry/resolve.ts'
 import { tensorSlice, wholeTensor } from '../src/registry/tensor-bytes.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { RefParams, resolveFor, revisionHeaders } from './checkpoint-params.ts'
+import { Cursor, encodeCursor, Limit, linkNext, parseCursor } from './paging.ts'
+import { answers, TensorPage } from './schemas.ts'
 import { bytesOptions, type Label, type ServeBytes } from './serve-bytes.ts'
 
 const TensorQuery = Type.Object(
@@ -38,6 +43,7 @@ export function tensorRoutes(
   strongroom: Strongroom,
   serve: ServeBytes,
 ): void {
+  listRoute(app, strongroom)
   const { ledger, readVerified: read } = strongroom
   const url = '/v1/checkpoints/:owner/:name/:ref/tensor'
   const { get, head } = bytesOptions({
@@ -74,6 +80,52 @@ export function tensorRoutes(
   }
   app.get(url, get, serveTensor)
   app.head(url, head, serveTensor)
+}
+
+function listRoute(plain: FastifyInstance, strongroom: Strongroom): void {
+  const app = plain.withTypeProvider<TypeBoxTypeProvider>()
+  const { ledger, config } = strongroom
+  app.get(
+    '/v1/checkpoints/:owner/:name/:ref/tensors',
+    {
+      config: { access: 'describe' },
+      schema: {
+        operationId: 'listTensors',
+        tags: ['reading'],
+        summary: 'Tensors of a version, in byte order of path and name',
+        params: RefParams,
+        querystring: Type.Object({
+          path: Type.Optional(Type.String()),
+          prefix: Type.Optional(Type.String({ description: 'Of the tensor’s name' })),
+          limit: Limit,
+          cursor: Cursor,
+        }),
+        response: answers({ 200: TensorPage }, 400, 401, 403, 404, 410),
+      },
+    },
+    async (request, reply) => {
+      const resolved = await resolveFor(strongroom, request, request.params)
+      const { path, prefix, limit, cursor } = request.query
+      if (path !== undefined) fileOf(resolved, path)
+      const [afterPath, afterName] = parseCursor(cursor, 2)
+      const after =
+        afterPath === undefined || afterName === undefined
+          ? undefined
+          : { path: afterPath, name: afterName }
+      const found = await ledger.tensorsOf({
+        versionId: resolved.version.id,
+        path,
+        prefix,
+        after,
+        limit,
+      })
+      const last = found.length === limit ? found.at(-1) : undefined
+      const next = last === undefined ? null : encodeCursor([last.path, last.name])
+      reply.headers(revisionHeaders(resolved))
+      linkNext(request, reply, config.PUBLIC_URL, 'cursor', next)
+      return { items: found.map(describeTensor), next }
+    },
+  )
 }
 
 const MAX_FILE_NAME = 100
