@@ -161,7 +161,8 @@ t.test(
     t.equal(await readBy(urlOf('acme/big/1', 'matrix', `${row(0)},-512:`)), 0, 'now in memory')
     t.equal(await readBy(urlOf('acme/big/1', 'matrix', `${row(1)}`)), 1, 'and nothing beside it')
     const apart = `${row(2)}:${row(5)}:${leafRows * 2}`
-    t.equal(await readBy(urlOf('acme/big/1', 'matrix', apart)), 2, 'two rows that lie far apart')
+    const rows = await readBy(urlOf('acme/big/1', 'matrix', apart))
+    t.ok(rows <= 2, 'two rows that lie far apart, of which one may have been read ahead')
     await fillCache()
     const column = urlOf('acme/big/1', 'matrix', ':,3')
     const begin = row(3) * 2
