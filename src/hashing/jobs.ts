@@ -53,6 +53,28 @@ export interface TensorsUpdate {
   readonly position: number
 }
 
+/** Statistics of every floating tensor of a file that streams by. */
+export interface StatisticsOpen {
+  readonly kind: 'statistics_open'
+  readonly session: number
+  readonly begins: Float64Array
+  readonly ends: Float64Array
+  /** Index into `DTYPES`. */
+  readonly dtypes: Uint8Array
+}
+export interface StatisticsUpdate {
+  readonly kind: 'statistics_update'
+  readonly session: number
+  readonly from: SlotRange
+  /** Of the slot's first byte, absolute in the file. */
+  readonly position: number
+}
+/** As TensorColumns of the ledger holds them; the worker keeps none of it. */
+export interface StatisticsTake {
+  readonly kind: 'statistics_take'
+  readonly session: number
+}
+
 /** The next bytes of a sidecar, in memory that both sides see; the judge is the session's. */
 export interface SidecarUpdate {
   readonly kind: 'sidecar_update'
@@ -129,6 +151,9 @@ export interface Results {
   whole_digest: Uint8Array
   tensors_open: undefined
   tensors_update: undefined
+  statistics_open: undefined
+  statistics_update: undefined
+  statistics_take: Float64Array<ArrayBuffer>
   sidecar_update: SidecarResult
   sidecar_end: SidecarResult
   end_session: undefined
@@ -143,6 +168,9 @@ export type Job =
   | WholeDigest
   | TensorsOpen
   | TensorsUpdate
+  | StatisticsOpen
+  | StatisticsUpdate
+  | StatisticsTake
   | SidecarUpdate
   | SidecarEnd
   | EndSession

@@ -20,11 +20,15 @@ import type {
   SlotRange,
   ToWorker,
 } from './jobs.ts'
+import { createStatistics, type Statistics } from './statistics.ts'
+import { createSummingUnit, type SummingUnit } from './summing.ts'
 import { createTensorHasher, type TensorHasher } from './tensor-hasher.ts'
 
 const segments = new Map<number, SharedArrayBuffer>()
 const wholes = new Map<number, Hash>()
 const tensorHashers = new Map<number, TensorHasher>()
+const statistics = new Map<number, Statistics>()
+let unit: SummingUnit | undefined
 const sidecars = new Map<number, SidecarJudge>()
 let scratch = new Uint8Array(0)
 
@@ -89,6 +93,12 @@ function tensorHasherOf(session: number): TensorHasher {
   return hasher
 }
 
+function statisticsOf(session: number): Statistics {
+  const known = statistics.get(session)
+  if (known === undefined) throw new Error('statistics of an unknown session')
+  return known
+}
+
 function sidecarOf(session: number, form: SidecarForm): SidecarJudge {
   const known = sidecars.get(session)
   if (known !== undefined) return known
@@ -125,6 +135,15 @@ function perform(job: Job): Results[keyof Results] {
     case 'tensors_update':
       tensorHasherOf(job.session).update(view(job.from), job.position)
       return undefined
+    case 'statistics_open':
+      unit ??= createSummingUnit()
+      statistics.set(job.session, createStatistics(job, unit))
+      return undefined
+    case 'statistics_update':
+      statisticsOf(job.session).update(view(job.from), job.position)
+      return undefined
+    case 'statistics_take':
+      return statisticsOf(job.session).column
     case 'sidecar_update':
       return refusalOf(() => {
         sidecarOf(job.session, job.form).write(job.bytes)
@@ -135,6 +154,8 @@ function perform(job: Job): Results[keyof Results] {
       sidecars.delete(job.session)
       wholes.delete(job.session)
       tensorHashers.delete(job.session)
+      statistics.get(job.session)?.end()
+      statistics.delete(job.session)
       return undefined
     case 'rehash':
       return rehash(job)
@@ -146,7 +167,8 @@ function perform(job: Job): Results[keyof Results] {
 }
 
 function answer(message: FromWorker): void {
-  parentPort?.postMessage(message)
+  const moves = 'result' in message && message.result instanceof Float64Array
+  parentPort?.postMessage(message, moves ? [message.result.buffer] : [])
 }
 
 // On Linux a thread's priority is its own. The event loop's thread does little and is waited for by everyone:

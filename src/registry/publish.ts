@@ -231,7 +231,7 @@ function newBlobOf({ kind, staged, digests, header }: Admitted): NewBlob {
             ...header.columns,
             dtypeNames: DTYPE_NAMES,
             digests: digests.tensors,
-            statistics: undefined,
+            statistics: digests.statistics,
           },
   }
 }
