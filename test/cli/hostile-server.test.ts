@@ -1,31 +1,15 @@
-import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
-import { revisionOf } from '../../src/registry/revision.ts'
-import { type Closing, fileOf, run } from './fixture.ts'
+import { fileOf, run } from './fixture.ts'
+import { changed, describe, hashesOf, listen, sha256 } from './liar.ts'
 
 // A server that lies, each time in one way and otherwise consistently: whatever it says, a pull writes nothing
 // outside its folder and nothing under a final name.
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 const honest = fileOf(3000)
 const CHUNK = 1024
-
-async function listen(t: Closing, answer: RequestListener): Promise<string> {
-  const server = createServer(answer)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(async () => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  return `http://127.0.0.1:${port}`
-}
 
 interface Lies {
   readonly paths?: readonly string[]
@@ -34,35 +18,8 @@ interface Lies {
   readonly bytes?: Uint8Array
 }
 
-function describe(paths: readonly string[]): Record<string, unknown> & { revision: string } {
-  const files = paths.map((path) => ({
-    path,
-    size: honest.length,
-    sha256: sha256(honest),
-    tensors: 1,
-    metadata: {},
-  }))
-  const said = { checkpoint: 'acme/bert', version: '1', files, metadata: {} }
-  return {
-    ...said,
-    revision: revisionOf(said),
-    state: 'available',
-    created_at: '2026-11-22T10:00:00Z',
-    created_by: 'mallory\u001b[2J',
-    size: honest.length,
-    tensors: 1,
-    parameters: 1,
-    tags: [],
-    warnings: ['\u001b]0;owned\u0007'],
-  }
-}
-
-function hashesOf(bytes: Uint8Array): object {
-  const leaves = []
-  for (let at = 0; at < bytes.length; at += CHUNK)
-    leaves.push(sha256(bytes.subarray(at, at + CHUNK)))
-  return { sha256: sha256(honest), size: honest.length, chunk_size: CHUNK, leaves }
-}
+const describing = (paths: readonly string[]) =>
+  describe(paths.map((path) => ({ path, bytes: honest })))
 
 function liar({
   paths = ['model.safetensors'],
@@ -73,16 +30,10 @@ function liar({
   return (request, response) => {
     const url = request.url ?? ''
     const said = url.includes('/hashes')
-      ? { ...hashesOf(honest), ...hashes }
-      : { ...describe(paths), ...description }
+      ? { ...hashesOf(honest, CHUNK), ...hashes }
+      : { ...describing(paths), ...description }
     response.end(url.includes('/files/') ? bytes : JSON.stringify(said))
   }
-}
-
-function changed(bytes: Uint8Array): Uint8Array {
-  const copy = Uint8Array.from(bytes)
-  copy[2000] = (copy[2000] ?? 0) ^ 1
-  return copy
 }
 
 const LIES: readonly (readonly [what: string, lies: Lies])[] = [
@@ -95,13 +46,16 @@ const LIES: readonly (readonly [what: string, lies: Lies])[] = [
   ['a path twice', { paths: ['model.safetensors', 'model.safetensors'] }],
   [
     'a size that the revision does not cover',
-    { description: { files: [{ ...describe([]), path: 'm', size: 1 }] } },
+    { description: { files: [{ ...describing([]), path: 'm', size: 1 }] } },
   ],
   ['a description under another revision', { description: { revision: '0'.repeat(64) } }],
-  ['bytes that are not the file', { bytes: changed(honest) }],
+  ['bytes that are not the file', { bytes: changed(honest, 2000) }],
   [
     'bytes and hashes that agree, but not with the digest',
-    { bytes: changed(honest), hashes: hashesOf(changed(honest)) },
+    {
+      bytes: changed(honest, 2000),
+      hashes: { ...hashesOf(changed(honest, 2000), CHUNK), sha256: sha256(honest) },
+    },
   ],
   ['more bytes than the file has', { bytes: Buffer.concat([honest, Buffer.from('more')]) }],
   ['too few hashes', { hashes: { leaves: [] } }],
@@ -132,7 +86,7 @@ for (const [what, lies] of LIES) {
 t.test('who asks for a revision gets that one or an error', async (t) => {
   const folder = t.testdir()
   const url = await listen(t, liar({}))
-  const { revision } = describe(['model.safetensors'])
+  const { revision } = describing(['model.safetensors'])
   const other = revision.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))
   t.match(await run(['pull', `acme/bert@${other}`, '-o', folder, '--url', url]), {
     code: 1,
