@@ -1,23 +1,29 @@
 import { open } from 'node:fs/promises'
+import { createHeaderWriter } from '../../src/safetensors/header-writer.ts'
 
 const TENSORS = 100
 
-/** A valid file of zeros that takes no room on the disk it is read from. */
-export async function makeSparse(path: string, bytes: number): Promise<number> {
+/** A valid file of zeros that takes no room on the disk it is read from; its size. */
+export function makeSparse(path: string, bytes: number): Promise<number> {
   const elements = Math.floor(bytes / TENSORS / 4)
-  const entries: Record<string, unknown> = {}
-  for (let i = 0; i < TENSORS; i++) {
-    const begin = i * elements * 4
-    const data_offsets = [begin, begin + elements * 4]
-    entries[`layers.${i}.weight`] = { dtype: 'F32', shape: [elements], data_offsets }
-  }
-  const json = JSON.stringify(entries)
-  const header = json.padEnd(Math.ceil(json.length / 8) * 8)
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(header.length))
+  return makeSparseOf(
+    path,
+    Array.from({ length: TENSORS }, (_, i) => ({ name: `layers.${i}.weight`, shape: [elements] })),
+  )
+}
+
+/** The same of F32 tensors with these names and shapes. */
+export async function makeSparseOf(
+  path: string,
+  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): Promise<number> {
+  const header = createHeaderWriter(undefined)
+  for (const { name, shape } of tensors)
+    header.add({ name, dtype: 'F32', shape, size: shape.reduce((n, dim) => n * dim, 4) })
+  const start = header.finish()
   const file = await open(path, 'w')
-  await file.write(Buffer.concat([length, Buffer.from(header)]))
-  const size = 8 + header.length + TENSORS * elements * 4
+  await file.write(start)
+  const size = start.length + header.dataBytes()
   await file.truncate(size)
   await file.close()
   return size
