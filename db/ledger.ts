@@ -395,7 +395,7 @@ export interface Ledger {
   /** Reads the whole log, a page at a time: other callers go on in between. */
   verifyAudit(): Promise<AuditVerdict>
 
-  /** Begins and rolls back a write: rejects when the ledger can't be written. */
+  /** Begins and rolls back a write: rejects when the ledger can't be written; read, where it is only read. */
   ping(): Promise<void>
   /** Checkpoints the write-ahead log and lets go of the files. */
   close(): Promise<void>

@@ -320,6 +320,10 @@ t.test('audit entries are logged whatever the level of the log', async (t) => {
   t.teardown(() => ledger.close())
   await ledger.appendAudit([{ action: 'download', outcome: 'ok' }])
   t.match(JSON.parse(lines.join()), { level: 30, audit: { action: 'download', who: null } })
+  const damage = { action: 'integrity_failure', outcome: 'INTEGRITY_FAILURE' }
+  t.equal(await ledger.quarantine('id', damage), true)
+  t.equal(await ledger.quarantine('id', damage), false, 'found by two readers at once')
+  t.equal(lines.length, 2)
   const revoking = ledger.revokeToken('id', { action: 'token.revoke', outcome: 'ok' })
   await t.rejects(revoking, { code: 'READ_ONLY' })
 })
