@@ -1,10 +1,6 @@
 import type { Command } from 'commander'
-import { type Dirent } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
 import { type Description, description } from '../client/answers.ts'
 import { askJson } from '../client/connection.ts'
-import { localErrorOf } from '../client/local-failure.ts'
 import {
   type HashedFile,
   hashFile,
@@ -14,7 +10,7 @@ import {
 } from '../client/push-files.ts'
 import { record } from '../client/shapes.ts'
 import { moveTag } from '../client/tags.ts'
-import { DEFAULT_PATH, parseFilePath, parseTagName, type TagName } from '../registry/names.ts'
+import { DEFAULT_PATH, parseTagName, type TagName } from '../registry/names.ts'
 import {
   addClientOptions,
   type ClientOptions,
@@ -23,6 +19,7 @@ import {
   parseNewVersion,
   usage,
 } from './client-options.ts'
+import { filesToPush } from './files-to-push.ts'
 import { createBar } from './progress.ts'
 import { type Shell, UsageError } from './shell.ts'
 import { summaryOf } from './summary.ts'
@@ -32,11 +29,13 @@ interface PushOptions extends ClientOptions {
   readonly meta: readonly string[]
   readonly tag: readonly string[]
   readonly path?: string
+  readonly sidecars?: boolean
 }
 
 const HELP = `
 FILE is a safetensors file, an index of shards (*.safetensors.index.json), or a folder, of which these two kinds
-are taken with their relative paths. Files are published together or not at all.
+are taken with their relative paths. Files are published together or not at all. Other files than weights are
+refused unless the policy of the checkpoint admits sidecars.
 
 Each file is read twice: once for its SHA-256, then to send it. The registry is told the hash and keeps nothing
 that has another one, so what is stored is what was read. The same push again changes nothing and succeeds.`
@@ -54,6 +53,7 @@ export function addPush(program: Command, shell: Shell): void {
       '--path <path>',
       `path of the one FILE in the version (its own name, or ${DEFAULT_PATH})`,
     )
+    .option('--sidecars', 'of a folder also config.json, tokenizer files, README.md and their like')
     .addHelpText('after', HELP)
   addClientOptions(command).action(async (args: readonly string[], options: PushOptions) => {
     const version = parseNewVersion(args.at(-1) ?? '')
@@ -61,7 +61,7 @@ export function addPush(program: Command, shell: Shell): void {
     const metadata = parseMetadata(options.meta)
     const tags = options.tag.map((tag) => usage('--tag', () => parseTagName(tag)))
     const connection = connect(options, shell)
-    const files = await filesOf(args.slice(0, -1), options.path, shell)
+    const files = await filesToPush(args.slice(0, -1), options, shell)
     const hashed = await hashAll(files, shell)
     const totalBytes = hashed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     const bar = createBar(shell, 'sending', totalBytes)
@@ -107,66 +107,6 @@ export function parseMetadata(pairs: readonly string[]): Readonly<Record<string,
     metadata[key] = pair.slice(at + 1)
   }
   return metadata
-}
-
-const isPublishable = (name: string): boolean => /\.safetensors(\.index\.json)?$/.test(name)
-
-async function filesOf(
-  given: readonly string[],
-  path: string | undefined,
-  shell: Shell,
-): Promise<readonly LocalFile[]> {
-  const found: LocalFile[] = []
-  for (const local of given) {
-    if (await isFolder(local)) found.push(...(await filesBelow(local, shell)))
-    else found.push({ local, path: parseFilePath(pathFor(local, given.length === 1)) })
-  }
-  const [first] = found
-  if (first === undefined) throw new UsageError('There is no safetensors file there.')
-  if (path !== undefined) {
-    if (found.length > 1) throw new UsageError('--path is for one FILE.')
-    return [{ local: first.local, path: usage('--path', () => parseFilePath(path)) }]
-  }
-  const paths = new Set<string>()
-  for (const file of found) {
-    if (paths.has(file.path)) throw new UsageError(`${file.path}: two files have this path.`)
-    paths.add(file.path)
-  }
-  return found
-}
-
-/** A lone file of a name of its own is the model. */
-function pathFor(local: string, isAlone: boolean): string {
-  const name = basename(local)
-  return isAlone && !isPublishable(name) ? DEFAULT_PATH : name
-}
-
-async function isFolder(local: string): Promise<boolean> {
-  const found = await stat(local).catch((error: unknown) => {
-    throw localErrorOf(local, error)
-  })
-  return found.isDirectory()
-}
-
-/** Links to files are followed, since caches of models are made of them; links to folders are not. */
-async function filesBelow(folder: string, shell: Shell): Promise<readonly LocalFile[]> {
-  const found: LocalFile[] = []
-  const leftOut: string[] = []
-  const walk = async (below: string): Promise<void> => {
-    const entries: Dirent[] = await readdir(join(folder, below), { withFileTypes: true })
-    entries.sort((a, b) => (a.name < b.name ? -1 : 1))
-    for (const entry of entries) {
-      const path = below === '' ? entry.name : `${below}/${entry.name}`
-      if (entry.isDirectory()) await walk(path)
-      else if (isPublishable(entry.name)) {
-        found.push({ local: join(folder, path), path: usage(path, () => parseFilePath(path)) })
-      } else leftOut.push(path)
-    }
-  }
-  await walk('')
-  if (leftOut.length > 0)
-    shell.note(`left out, no safetensors by name: ${leftOut.map(printable).join(', ')}`)
-  return found
 }
 
 async function hashAll(files: readonly LocalFile[], shell: Shell): Promise<readonly HashedFile[]> {

@@ -109,6 +109,27 @@ t.test('a folder keeps its relative paths and leaves out what is no safetensors'
   t.strictSame(readdirSync(join(folder, 'one')), ['é "q"'])
 })
 
+t.test('a folder’s sidecars are pushed where asked for and admitted', async (t) => {
+  const folder = t.testdir({
+    model: {
+      'model.safetensors': Buffer.from(fileOf(10)),
+      'config.json': '{"hidden_size": 8}',
+      'train.py': 'print()',
+      '.gitignore': '*.bin',
+    },
+    'policy.json': '{"sidecars": true}',
+  })
+  const push = ['push', 'model', 'acme/complete@1', '--sidecars']
+  t.match(await run(push, env, folder), { code: 1, stderr: /INVALID_SAFETENSORS/ })
+  const policy = ['policy', 'acme/complete', '--set', 'policy.json']
+  t.equal((await run(policy, env, folder)).code, 0)
+  const pushed = await run(push, env, folder)
+  t.equal(pushed.code, 0, pushed.stderr)
+  t.match(pushed.stderr, /left out by name: \.gitignore, train\.py/)
+  t.equal((await run(['pull', 'acme/complete@1', '-o', 'out'], env, folder)).code, 0)
+  t.strictSame(readdirSync(join(folder, 'out')), ['config.json', 'model.safetensors'])
+})
+
 t.test('metadata too long for a URL travels in a form', async (t) => {
   const folder = t.testdir({ 'model.safetensors': Buffer.from(fileOf(10)) })
   const long = 'x'.repeat(30_000)
