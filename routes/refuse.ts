@@ -34,7 +34,15 @@ export function refuse(
   }
   if (awaitingContinue.has(request.raw)) reply.header('connection', 'close')
   else if (isBodyPending(request.raw)) return refuseAndDrain(request, reply, problem)
+  else letGo(request.raw)
   return reply.code(problem.status).headers(problem.headers).send(problem.body)
+}
+
+/** What came of the body, and nobody will read: kept, it would outlive its request, and the clock that runs with it. */
+function letGo(request: IncomingMessage): void {
+  request.unpipe()
+  request.removeAllListeners('readable')
+  request.resume()
 }
 
 /** Whether bytes of the body are still to come. */
@@ -62,8 +70,6 @@ function refuseAndDrain(
   outgoing.write(problem.body)
   let drained = 0
   const timer = setTimeout(() => incoming.destroy(), DRAIN_MS)
-  incoming.unpipe()
-  incoming.removeAllListeners('readable')
   incoming.on('data', (chunk: Uint8Array) => {
     drained += chunk.length
     if (drained > DRAIN_BYTES) incoming.destroy()
@@ -74,7 +80,7 @@ function refuseAndDrain(
     clearTimeout(timer)
     outgoing.end()
   })
-  incoming.resume()
+  letGo(incoming)
   return reply
 }
 

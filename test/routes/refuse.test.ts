@@ -195,3 +195,21 @@ t.test('after a refusal the server takes in some of the body, not any amount', a
   }
   t.ok(taken >= 64 && taken < 200, `${taken} MiB`)
 })
+
+t.test('a form that came whole and is refused in its middle leaves no clock running', async (t) => {
+  const form = new FormData()
+  const text = Buffer.alloc(3_000_000, ' ')
+  form.append('file', new Blob([text]), 'model.safetensors.index.json')
+  const indexed = await startServer(t, { STRONGROOM_MAX_INDEX_BYTES: '2900000' })
+  const clocks = (): number =>
+    process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length
+  const before = clocks()
+  for (let i = 0; i < 3; i++) {
+    const path = '/v1/checkpoints/acme/form/1.0'
+    const answer = await indexed.request(path, { token: ADMIN, method: 'POST', body: form })
+    t.equal(answer.status, 413)
+    await answer.text()
+  }
+  await indexed.close()
+  t.ok(clocks() <= before, `${clocks()} clocks, and ${before} before`)
+})
