@@ -313,6 +313,23 @@ t.test('a server that only reads starts on what it can serve, and makes nothing'
   t.same(stateOf(primary.folder), before)
 })
 
+t.test('a head with a key is checked where the key is known, and served where not', async (t) => {
+  const folder = join(primary.folder, 'keyed')
+  const key = join(folder, 'key')
+  mkdirSync(join(folder, 'copy'), { recursive: true, mode: 0o700 })
+  writeFileSync(key, 'k'.repeat(32))
+  const keyed = await startServer(t, { STRONGROOM_AUDIT_KEY_FILE: key }, folder)
+  const copy = join(folder, 'copy/strongroom.db')
+  const auditKey = Buffer.from('k'.repeat(32))
+  const { signal } = new AbortController()
+  await backupLedger(join(keyed.folder, 'data/ledger'), copy, { auditKey, signal })
+  const settings = { STRONGROOM_VAULT: join(folder, 'data/vault'), STRONGROOM_LEDGER: copy }
+  const isToldOf = (server: TestServer): boolean =>
+    server.log().some(({ msg }) => /head of the audit log .* not checked/.test(String(msg)))
+  t.equal(isToldOf(await start({ ...settings, STRONGROOM_AUDIT_KEY_FILE: key })), false)
+  t.equal(isToldOf(await start(settings)), true)
+})
+
 t.test('audit entries are logged whatever the level of the log', async (t) => {
   const lines: string[] = []
   const log = pino({ level: 'silent' }, { write: (line: string) => lines.push(line) })
