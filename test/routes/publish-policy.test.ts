@@ -111,6 +111,13 @@ t.test('too much is refused before its body, while it comes, and in all its part
   t.match(answer, /^HTTP\/1.1 413 /, 'no byte of it was asked for')
   caller.hangUp()
 
+  const endless = call(server)
+  const start = Buffer.from(fileOf({ weight: [1000] })).subarray(0, limit + 1)
+  const chunk = [`${start.length.toString(16)}\r\n`, start, '\r\n']
+  await endless.send(head(line, 'Transfer-Encoding: chunked'), ...chunk)
+  t.match(await endless.until('max_size'), /^HTTP\/1.1 413 /, 'nor was its end waited for')
+  endless.hangUp()
+
   await problem(t, await put('acme/sized/1.0', larger), 413, 'TOO_LARGE', facts)
   const streamed = await request('/v1/checkpoints/acme/sized/1.0', {
     token: ADMIN,
