@@ -130,8 +130,10 @@ t.test('when the writer dies, what waits and what comes later rejects', async (t
   process.on('worker', remember)
   const ledger = await opening(folder)
   process.off('worker', remember)
+  // Told to end before it is asked: a call that it could still answer wouldn't wait.
+  const ended = workers[0]?.terminate()
   const waiting = ledger.ping()
-  await workers[0]?.terminate()
+  await ended
   await t.rejects(waiting, /writer has stopped/)
   await t.rejects(ledger.appendAudit([]), /writer has stopped/)
   t.same(await ledger.listTokens(), [], 'look-ups go on')
