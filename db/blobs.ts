@@ -80,13 +80,15 @@ export interface Upserted {
   readonly retired: string | undefined
   /** The copy that was replaced had been found damaged. */
   readonly repaired: boolean
+  /** Its tensors were admitted before there were statistics, and wait for them. */
+  readonly lacksStatistics: boolean
 }
 
 export function writeBlobs(db: Database) {
   const bySha256 = db.prepare<
     { sha256: string },
-    { id: number; vault_id: string; state: Blob['state'] }
-  >('SELECT id, vault_id, state FROM blobs WHERE sha256 = unhex(@sha256)')
+    { id: number; vault_id: string; state: Blob['state']; has_statistics: 0 | 1 }
+  >('SELECT id, vault_id, state, has_statistics FROM blobs WHERE sha256 = unhex(@sha256)')
   const insert = db
     .prepare<
       {
@@ -102,13 +104,16 @@ export function writeBlobs(db: Database) {
       },
       number
     >(
-      `INSERT INTO blobs (sha256, size, kind, chunk_size, vault_id, state, metadata, tensors, parameters, sealed_at)
-       VALUES (unhex(@sha256), @size, @kind, @chunkSize, @vaultId, 'sealed', @metadata, @tensors, @parameters, @now)
+      `INSERT INTO blobs
+         (sha256, size, kind, chunk_size, vault_id, state, metadata, tensors, parameters, has_statistics, sealed_at)
+       VALUES
+         (unhex(@sha256), @size, @kind, @chunkSize, @vaultId, 'sealed', @metadata, @tensors, @parameters, 1, @now)
        RETURNING id`,
     )
     .pluck()
   const replace = db.prepare<{ id: number; vaultId: string; chunkSize: number; now: string }>(
-    `UPDATE blobs SET vault_id = @vaultId, state = 'sealed', sealed_at = @now, chunk_size = @chunkSize
+    `UPDATE blobs SET vault_id = @vaultId, state = 'sealed', sealed_at = @now, chunk_size = @chunkSize,
+       has_statistics = 1
      WHERE id = @id`,
   )
   const putPage = db.prepare<{ blob: number; page: number; digests: Uint8Array }>(
@@ -137,14 +142,20 @@ export function writeBlobs(db: Database) {
     if (known !== undefined) {
       replace.run({ id: known.id, vaultId, chunkSize, now })
       const retired = known.vault_id === vaultId ? undefined : known.vault_id
-      return { id: known.id, isNew: false, retired, repaired: known.state === 'quarantined' }
+      return {
+        id: known.id,
+        isNew: false,
+        retired,
+        repaired: known.state === 'quarantined',
+        lacksStatistics: known.has_statistics === 0,
+      }
     }
     const tensors = blob.tensors?.count ?? 0
     const metadata = JSON.stringify(blob.metadata)
     const row = { sha256, size, kind, chunkSize, vaultId, metadata, tensors, parameters, now }
     const id = insert.get(row)
     if (id === undefined) throw new Error('a blob got no row')
-    return { id, isNew: true, retired: undefined, repaired: false }
+    return { id, isNew: true, retired: undefined, repaired: false, lacksStatistics: false }
   }
 
   return {

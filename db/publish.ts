@@ -38,7 +38,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const versions = { ...readVersions(db), ...writeVersions(db) }
   const blobs = { ...readBlobs(db), ...writeBlobs(db) }
   const tags = { ...readTags(db), ...writeTags(db) }
-  const insertTensors = writeTensors(db)
+  const tensors = writeTensors(db)
   const policiesOf = readPolicies(db)
   const rules = contentRules(db)
   const audit = writeAudit(db, key)
@@ -145,7 +145,8 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   ): Upserted | undefined {
     if (file.blob === undefined) return undefined
     const blob = blobs.put(file, file.blob, act.now)
-    if (blob.isNew && file.blob.tensors) insertTensors(blob.id, file.blob.tensors)
+    if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.blob.tensors)
+    if (blob.lacksStatistics && file.blob.tensors) tensors.addStatistics(blob.id, file.blob.tensors)
     if (blob.retired !== undefined) retired.push(blob.retired)
     if (blob.repaired) enter('repair', publication, act, { path: file.path, sha256: file.sha256 })
     return blob

@@ -130,11 +130,15 @@ export function readTensorNames(db: Database) {
 
 /** Decodes a row at a time: half a million tensors never become half a million objects. */
 export function writeTensors(db: Database) {
-  const insert = db.prepare<InsertedTensor>(
+  const insertRow = db.prepare<InsertedTensor>(
     `INSERT INTO tensors (blob, name, dtype, shape, begin, "end", sha256, statistics)
      VALUES (@blob, @name, @dtype, @shape, @begin, @end, @sha256, @statistics)`,
   )
-  return function insertTensors(blob: number, columns: TensorColumns): void {
+  const setStatistics = db.prepare<{ blob: number; name: string; statistics: Uint8Array }>(
+    'UPDATE tensors SET statistics = @statistics WHERE blob = @blob AND name = @name',
+  )
+
+  function insert(blob: number, columns: TensorColumns): void {
     const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests, nameEnds } = columns
     const lengths = [nameEnds, dtypes, dimEnds, begins, ends].map((column) => column.length)
     if (
@@ -143,15 +147,13 @@ export function writeTensors(db: Database) {
       (columns.statistics?.length ?? count * STATISTICS) !== count * STATISTICS
     )
       throw new Error('the columns of the tensors differ in length')
-    const names = Buffer.from(columns.names.buffer, columns.names.byteOffset, columns.names.length)
-    let nameStart = 0
+    const nameAt = namesOf(columns)
     let dimStart = 0
     for (let i = 0; i < count; i++) {
-      const nameEnd = nameEnds[i]
       const dimEnd = dimEnds[i]
-      insert.run({
+      insertRow.run({
         blob,
-        name: names.toString('utf8', nameStart, nameEnd),
+        name: nameAt(i),
         dtype: dtypeNames[dtypes[i] ?? -1],
         shape: `[${dims.subarray(dimStart, dimEnd).join(',')}]`,
         begin: begins[i],
@@ -159,8 +161,23 @@ export function writeTensors(db: Database) {
         sha256: digests.subarray(i * 32, (i + 1) * 32),
         statistics: packedStatistics(columns.statistics, i),
       })
-      nameStart = nameEnd ?? nameStart
       dimStart = dimEnd ?? dimStart
     }
   }
+
+  /** For rows of the same content, which were inserted without. */
+  function addStatistics(blob: number, columns: TensorColumns): void {
+    const nameAt = namesOf(columns)
+    for (let i = 0; i < columns.count; i++) {
+      const statistics = packedStatistics(columns.statistics, i)
+      if (statistics !== null) setStatistics.run({ blob, name: nameAt(i), statistics })
+    }
+  }
+
+  return { insert, addStatistics }
+}
+
+function namesOf({ names, nameEnds }: TensorColumns): (i: number) => string {
+  const bytes = Buffer.from(names.buffer, names.byteOffset, names.length)
+  return (i) => bytes.toString('utf8', i === 0 ? 0 : nameEnds[i - 1], nameEnds[i])
 }

@@ -146,6 +146,23 @@ export const CheckpointPage = Type.Object({
   next: Nullable(Type.String()),
 })
 
+const Count = (what: string) => Type.Integer({ description: `Elements that are ${what}` })
+const OfFinite = (what: string) =>
+  Nullable(Type.Number({ description: `${what} of the finite elements; null where there is none` }))
+
+/** docs/statistics.md has the definitions. */
+const Statistics = Type.Object({
+  nan: Count('NaN'),
+  pos_inf: Count('+Infinity'),
+  neg_inf: Count('−Infinity'),
+  zeros: Count('0 or −0'),
+  min: OfFinite('Least'),
+  max: OfFinite('Greatest'),
+  mean: OfFinite('Arithmetic mean'),
+  abs_max: OfFinite('Largest magnitude'),
+  l2: OfFinite('L2 norm, the root of the sum of squares,'),
+})
+
 export const TensorPage = Type.Object({
   items: Type.Array(
     Type.Object({
@@ -157,6 +174,7 @@ export const TensorPage = Type.Object({
       end: Type.Integer({ description: 'Absolute in the file, exclusive' }),
       size: Type.Integer(),
       sha256: Sha256,
+      stats: Nullable(Statistics),
     }),
   ),
   next: Nullable(Type.String()),

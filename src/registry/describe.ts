@@ -1,5 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import type { CheckpointOverview, CheckpointSummary, Ledger, Tensor } from '../../db/ledger.ts'
+import type {
+  CheckpointOverview,
+  CheckpointSummary,
+  Ledger,
+  Tensor,
+  TensorStatistics,
+} from '../../db/ledger.ts'
 import type { Policy } from './policy.ts'
 import type { ResolvedVersion } from './resolve.ts'
 
@@ -69,6 +75,7 @@ export const describeTensor = ({
   begin,
   end,
   sha256,
+  statistics,
 }: Tensor): object => ({
   name,
   path,
@@ -78,6 +85,19 @@ export const describeTensor = ({
   end,
   size: end - begin,
   sha256,
+  stats: statistics === undefined ? null : describeStatistics(statistics),
+})
+
+const describeStatistics = (of: TensorStatistics): object => ({
+  nan: of.nan,
+  pos_inf: of.positiveInfinity,
+  neg_inf: of.negativeInfinity,
+  zeros: of.zeros,
+  min: of.min ?? null,
+  max: of.max ?? null,
+  mean: of.mean ?? null,
+  abs_max: of.absoluteMax ?? null,
+  l2: of.l2Norm ?? null,
 })
 
 export const describeCheckpoint = (overview: CheckpointOverview, policy: Policy): object => ({
