@@ -9,7 +9,7 @@ import type { Description } from '../client/answers.ts'
 import type { Connection } from '../client/connection.ts'
 import { fileNameOf, targetAt, writeNewFile } from '../client/new-file.ts'
 import { fetchSelection, type SelectionWanted } from '../client/pull-selection.ts'
-import { fetchTensor, type TensorWanted } from '../client/pull-tensor.ts'
+import { type ComingTensor, fetchTensor, type TensorWanted } from '../client/pull-tensor.ts'
 import type { VersionRef } from '../client/registry.ts'
 import type { Shell } from './shell.ts'
 import { bytesInWords, counted, printable, shapeInWords } from './words.ts'
@@ -34,7 +34,7 @@ export async function pullTensor(
   const { tensor, shape } = coming
   const { name, path, dtype } = tensor
   const slice = wanted.slice === undefined ? '' : `[${wanted.slice}]`
-  const written = await write(coming.bytes, output, `${fileNameOf(name + slice)}.bin`, shell)
+  const written = await write(coming, output, `${fileNameOf(name + slice)}.bin`, shell)
   const about = { name, path, dtype, shape, ...(slice === '' ? {} : { slice: wanted.slice }) }
   const words = `${name}${slice}  ${dtype} ${shapeInWords(shape)}`
   tell(version, written, { tensor: about }, words, output, shell)
@@ -50,8 +50,9 @@ export async function pullSelection(
   shell: Shell,
 ): Promise<void> {
   const pinned = { ...target, ref: version.revision }
-  const { tensors, bytes } = await fetchSelection(connection, pinned, wanted)
-  const written = await write(bytes, output, 'selection.safetensors', shell)
+  const coming = await fetchSelection(connection, pinned, wanted)
+  const written = await write(coming, output, 'selection.safetensors', shell)
+  const { tensors } = coming
   tell(version, written, { tensors }, counted(tensors, 'tensor'), output, shell)
 }
 
@@ -63,7 +64,7 @@ interface Written {
 }
 
 async function write(
-  bytes: AsyncIterable<Uint8Array>,
+  { bytes, abandon }: Pick<ComingTensor, 'bytes' | 'abandon'>,
   { to }: Output,
   name: string,
   shell: Shell,
@@ -77,10 +78,15 @@ async function write(
       yield piece
     }
   }
-  const local = to === '-' ? '-' : await targetAt(to, name)
-  if (local === '-') await throughTemporary(counting(), shell)
-  else await writeNewFile(local, counting())
-  return { local, size, sha256: whole.digest('hex') }
+  try {
+    const local = to === '-' ? '-' : await targetAt(to, name)
+    if (local === '-') await throughTemporary(counting(), shell)
+    else await writeNewFile(local, counting())
+    return { local, size, sha256: whole.digest('hex') }
+  } catch (error) {
+    abandon()
+    throw error
+  }
 }
 
 /** A pipe can't take back what turns out wrong at the end: it gets nothing before that. */

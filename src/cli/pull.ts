@@ -122,6 +122,7 @@ function filesWanted(
   const { sha256, base, output: folder = '.', baseDir = folder } = options
   if (options.baseDir !== undefined && base === undefined)
     throw new UsageError('--base-dir is for --base.')
+  if (folder === '-') throw new UsageError('Only a tensor or a selection goes to standard output.')
   return {
     path,
     sha256: sha256 === undefined ? undefined : usage('--sha256', () => parseSha256(sha256)),

@@ -7,7 +7,6 @@ import type { WantedFile } from './pull-file.ts'
 
 /** A file of an earlier version that the caller says to have; nothing of it is believed until it is hashed. */
 export interface BaseFile {
-  readonly wanted: WantedFile
   /** Fills `into` from `position`; with zeros where the file has shrunk or can't be read, which no hash accepts. */
   read(into: Uint8Array, position: number): Promise<void>
   close(): Promise<void>
@@ -22,11 +21,7 @@ export async function openBaseFile(folder: string, wanted: WantedFile): Promise<
   if (typeof file === 'string') return file
   const stat = await file.stat()
   if (stat.isFile() && stat.size === wanted.size) {
-    return {
-      wanted,
-      read: (into, position) => fill(file, into, position),
-      close: () => file.close(),
-    }
+    return { read: (into, position) => fill(file, into, position), close: () => file.close() }
   }
   await file.close()
   return stat.isFile() ? 'it has another size' : 'it is not a file'

@@ -64,8 +64,11 @@ export async function openBase(
   }
   const pieces = createPieces()
   try {
-    for (const file of described.filter(isWorthAsking).slice(0, MOST_OPEN_FILES)) {
-      const opened = await openBaseFile(folder, file)
+    for (const file of described.filter(isWorthAsking)) {
+      const opened =
+        files.length < MOST_OPEN_FILES
+          ? await openBaseFile(folder, file)
+          : `${MOST_OPEN_FILES} files are open already`
       if (typeof opened === 'string') {
         onUnusable(file, opened)
         continue
@@ -152,7 +155,8 @@ export function sourceOf(
       // A base that is wrong from here on is given up in a few steps, one with a wrong byte loses little.
       const spanBytes = begin === doubted.end ? doubted.spanBytes * 2 : end - begin
       doubted = { end: begin + spanBytes, spanBytes }
-      segments = withoutShortRuns(without(segments, begin, doubted.end))
+      const copiedAlready = without(segments, begin, file.size)
+      segments = [...copiedAlready, ...withoutShortRuns(without(segments, 0, doubted.end))]
       return true
     },
     tally() {

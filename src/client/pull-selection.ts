@@ -22,6 +22,8 @@ export interface ComingSelection {
   readonly tensors: number
   /** Ends, or throws UntrustedError for a file that isn't of the tensors asked for. */
   readonly bytes: AsyncIterable<Uint8Array>
+  /** Gives up the bytes where they aren't read. */
+  readonly abandon: () => void
 }
 
 type Listed = ReadonlyMap<string, TensorItem>
@@ -43,15 +45,15 @@ export async function fetchSelection(
   wanted: SelectionWanted,
 ): Promise<ComingSelection> {
   const listed = await list(connection, version, wanted)
-  const answer = await connection.send({
+  const { body, abandon } = await connection.send({
     method: 'GET',
     path: `${pathOfVersion(version)}/select?${queryFor(wanted, listed)}`,
   })
   if (!wanted.patterns.every((pattern) => isPrefix(pattern) || listed.has(pattern))) {
-    answer.abandon()
+    abandon()
     throw new UntrustedError('The server sends a tensor that it does not list.')
   }
-  return { tensors: listed.size, bytes: checked(answer.body, listed) }
+  return { tensors: listed.size, bytes: checked(body, listed), abandon }
 }
 
 /** What the registry says of the tensors: one listing, of all names that begin as all patterns do. */

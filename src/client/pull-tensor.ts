@@ -22,11 +22,10 @@ export interface ComingTensor {
   readonly tensor: TensorItem
   /** Of what comes. */
   readonly shape: readonly number[]
-  readonly sizeBytes: number
   /** Ends, or throws UntrustedError for bytes that aren't the tensor's. */
   readonly bytes: AsyncIterable<Uint8Array>
-  /** Of all bytes, once they have come. */
-  readonly sha256: () => string
+  /** Gives up the bytes where they aren't read. */
+  readonly abandon: () => void
 }
 
 /**
@@ -61,7 +60,7 @@ export async function fetchTensor(
 }
 
 function coming(
-  { headers, body }: Answer,
+  { headers, body, abandon }: Answer,
   tensor: TensorItem | undefined,
   slice: string | undefined,
 ): ComingTensor {
@@ -78,17 +77,16 @@ function coming(
     ...digestsIn(headers['repr-digest']),
   ]
   const whole = createHash('sha256')
-  let sha256 = ''
   async function* bytes(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const piece of exactly(body, sizeBytes)) {
       whole.update(piece)
       yield piece
     }
-    sha256 = whole.digest('hex')
-    if (claims.some((claim) => claim !== sha256))
-      throw new UntrustedError('The bytes are not the tensor’s.', { actual: sha256 })
+    const actual = whole.digest('hex')
+    if (claims.some((claim) => claim !== actual))
+      throw new UntrustedError('The bytes are not the tensor’s.', { actual })
   }
-  return { tensor, shape, sizeBytes, bytes: bytes(), sha256: () => sha256 }
+  return { tensor, shape, bytes: bytes(), abandon }
 }
 
 async function listed(

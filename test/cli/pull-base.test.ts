@@ -212,19 +212,15 @@ t.test('a base that cannot be used is named, and everything is fetched', async (
       mkdirSync(model1(folder))
     },
   }
-  for (const [why, make] of Object.entries(cases)) {
-    const folder = t.testdir({ have: {} })
+  const root = t.testdir({ 0: { have: {} }, 1: { have: {} }, 2: { have: {} }, 3: { have: {} } })
+  const args = ['acme/bert@tuned', '-o', 'out', '--base', 'base', '--base-dir', 'have']
+  const all = Object.entries(cases).map(async ([why, make], i) => {
+    const folder = join(root, String(i))
     make(join(folder, 'have'))
-    const report = await pulled(t, folder, [
-      'acme/bert@tuned',
-      '-o',
-      'out',
-      '--base',
-      'base',
-      '--base-dir',
-      'have',
-    ])
-    t.match(report.stderr, new RegExp(`base: have/model.safetensors is not used: ${why}`))
+    return { why, folder, report: await pulled(t, folder, args) }
+  })
+  for (const { why, folder, report } of await Promise.all(all)) {
+    t.match(report.stderr, `base: have/model.safetensors is not used: ${why}`)
     t.match(report, { fetched_bytes: tuned.length, reused_bytes: 0 }, why)
     t.ok(readFileSync(join(folder, 'out/model.safetensors')).equals(tuned), why)
   }

@@ -148,7 +148,7 @@ t.test('a refusal names what is near, and leaves nothing', async (t) => {
 t.test('what is in the way is left as it is', async (t) => {
   const folder = t.testdir({ file: 'mine', dir: { 'scale.bin': {} } })
   symlinkSync('/dev/null', join(folder, 'device'))
-  t.match(await pull(folder, '--tensor', 'scale', '-o', 'device'), {
+  t.match(await pull(folder, '--tensor', 'layers.1.w', '-o', 'device'), {
     code: 2,
     stderr: /device: it is not a file/,
   })
@@ -166,6 +166,7 @@ t.test('options that don’t go together end with 2', async (t) => {
   const folder = t.testdir()
   const wrong = [
     ['--slice', '0'],
+    ['-o', '-'],
     ['--tensor', 'scale', '--select', 'scale'],
     ['--tensor', 'scale', '--base', '1'],
     ['--select', 'scale', '--sha256', '0'.repeat(64)],

@@ -57,6 +57,25 @@ t.test('statistics are columns of their own', async (t) => {
   const [heading = '', ...rows] = lines(shown.stdout)
   t.match(heading, /SHA256 +NAN +\+INF +-INF +ZEROS +MIN +MAX +MEAN +ABS MAX +L2$/)
   t.equal(new Set(rows.map((row) => row.split(/ {2,}/).length)).size, 1, 'a cell for each')
+
+  const numbers = Buffer.from(Float32Array.of(1, NaN, -Infinity, 0, -2.00004).buffer)
+  const mixed = { name: 'mixed', dtype: 'F32', shape: [5], bytes: numbers }
+  const whole = { name: 'whole', dtype: 'U8', shape: [1], bytes: Buffer.of(7) }
+  await server.put('acme/mixed/1', writeSafetensors([mixed, whole]))
+  const some = await run(['show', 'acme/mixed@1', '--tensors', '--stats'], env)
+  const [, first = '', second = ''] = lines(some.stdout)
+  t.strictSame(first.split(/ {2,}/).slice(5), [
+    '1',
+    '0',
+    '1',
+    '1',
+    '-2',
+    '1',
+    '-0.3333',
+    '2',
+    '2.236',
+  ])
+  t.match(second, /^whole .*( +-){9}$/)
 })
 
 t.test('a version that is not there, and options that go with another', async (t) => {
