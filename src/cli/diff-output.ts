@@ -50,7 +50,7 @@ export function createDiffTable({ say }: Shell, { withValues, withPath }: Column
       counts.added += added.length
       counts.removed += removed.length
       counts.changed += changed.length
-      counts.same = same
+      counts.same += same
     },
     end: () => {
       rows.end()
@@ -70,11 +70,13 @@ const MOST_DIFFERENCES = 1_000_000
 /** The document that the registry gives, in one piece. */
 export function createDiffDocument({ say }: Shell): DiffOutput {
   const lists = { added: [] as string[], removed: [] as string[], changed: [] as string[] }
-  let about: Pick<DiffPage, 'from' | 'to' | 'same'> | undefined
+  let sides: Pick<DiffPage, 'from' | 'to'> | undefined
+  let sameCount = 0
   let count = 0
   return {
     add: ({ from, to, same, ...page }) => {
-      about = { from, to, same }
+      sides = { from, to }
+      sameCount += same
       for (const list of ['added', 'removed', 'changed'] as const) {
         for (const tensor of page[list]) lists[list].push(JSON.stringify(tensor))
         count += page[list].length
@@ -93,7 +95,7 @@ export function createDiffDocument({ say }: Shell): DiffOutput {
         })
         say('],')
       }
-      say(JSON.stringify(about).slice(1))
+      say(JSON.stringify({ ...sides, same: sameCount }).slice(1))
     },
   }
 }
