@@ -1,7 +1,7 @@
-// What callers change about a checkpoint besides publishing, and what becomes of it. Plain data, like the rest of the
-// ledger's interface.
+// Policies, tags and withdrawals: what callers change about a checkpoint besides publishing, what a policy asks of a
+// publication, and what becomes of either. Plain data, like the rest of the ledger's interface.
 
-import type { AuditEntry, PolicyLevels, PolicyRules, Role } from './ledger.ts'
+import type { AuditEntry, Role } from './ledger.ts'
 
 /** Who asks for a change. Role and scope are judged inside the change's transaction, which enters who it was. */
 export interface Actor {
@@ -21,6 +21,34 @@ export interface CheckpointRef {
   readonly owner: string
   readonly name: string
   readonly ref: string
+}
+
+/** What an owner or a checkpoint asks of its versions, as the API tells it. A key that is absent is not said at this level. */
+export interface PolicyRules {
+  readonly require_metadata?: readonly string[]
+  /** `$version` stands for the version's name. */
+  readonly expect_metadata?: Readonly<Record<string, string | readonly string[]>>
+  /** A ref of the same checkpoint, or `owner/name@ref`. */
+  readonly same_tensors_as?: string | null
+  readonly finite?: boolean
+  readonly sidecars?: boolean
+  /** Bytes of all files. */
+  readonly max_size?: number | null
+  /** Names of tags in which `*` stands for any characters. */
+  readonly protected_tags?: readonly string[]
+  readonly require_signature?: boolean
+}
+
+export interface StoredPolicy {
+  readonly rules: PolicyRules
+  /** Grows with every change of any policy: tells whether what was judged is still what holds. */
+  readonly serial: number
+}
+
+/** The two levels at which a policy may be set; the nearer one wins, key by key. */
+export interface PolicyLevels {
+  readonly owner: StoredPolicy | undefined
+  readonly checkpoint: StoredPolicy | undefined
 }
 
 export interface PolicyChange extends Actor {

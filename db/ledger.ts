@@ -2,8 +2,11 @@
 // Nothing here names SQL or SQLite, so that a server database can stand in.
 
 import type {
+  Actor,
   AskedOfTensors,
+  Denied,
   PolicyChange,
+  PolicyLevels,
   PolicyOutcome,
   PolicyRefusal,
   Tag,
@@ -150,10 +153,7 @@ export interface PublishedFile {
   readonly blob: NewBlob | undefined
 }
 
-export interface Publication {
-  /** Role and scope of this token are checked again inside the transaction. */
-  readonly tokenId: string
-  readonly roles: readonly Role[]
+export interface Publication extends Actor {
   readonly owner: string
   readonly name: string
   readonly version: string
@@ -163,7 +163,6 @@ export interface Publication {
   readonly warnings: readonly string[]
   /** In byte order of path. */
   readonly files: readonly PublishedFile[]
-  readonly address: string | undefined
   readonly asked: AskedOfTensors
 }
 
@@ -179,7 +178,7 @@ export type PublishRefusal =
   | { readonly outcome: 'withdrawn'; readonly reason: string }
   | { readonly outcome: 'tag_exists' }
   | { readonly outcome: 'spelled_differently'; readonly owner: string; readonly name: string }
-  | { readonly outcome: 'unauthenticated' | 'forbidden' }
+  | Denied
   | { readonly outcome: 'blob_missing'; readonly path: string }
   | PolicyRefusal
 
@@ -261,34 +260,6 @@ export interface TensorQuery {
   readonly limit: number
 }
 
-/** What an owner or a checkpoint asks of its versions, as the API tells it. A key that is absent is not said at this level. */
-export interface PolicyRules {
-  readonly require_metadata?: readonly string[]
-  /** `$version` stands for the version's name. */
-  readonly expect_metadata?: Readonly<Record<string, string | readonly string[]>>
-  /** A ref of the same checkpoint, or `owner/name@ref`. */
-  readonly same_tensors_as?: string | null
-  readonly finite?: boolean
-  readonly sidecars?: boolean
-  /** Bytes of all files. */
-  readonly max_size?: number | null
-  /** Names of tags in which `*` stands for any characters. */
-  readonly protected_tags?: readonly string[]
-  readonly require_signature?: boolean
-}
-
-export interface StoredPolicy {
-  readonly rules: PolicyRules
-  /** Grows with every change of any policy: tells whether what was judged is still what holds. */
-  readonly serial: number
-}
-
-/** The two levels at which a policy may be set; the nearer one wins, key by key. */
-export interface PolicyLevels {
-  readonly owner: StoredPolicy | undefined
-  readonly checkpoint: StoredPolicy | undefined
-}
-
 export interface CheckpointSummary {
   readonly owner: string
   readonly name: string
@@ -350,6 +321,8 @@ export interface Ledger {
   tensorsOf(query: TensorQuery): Promise<readonly Tensor[]>
   /** Those of a file that have one of these names; a caller with many names asks for some at a time. */
   tensorsNamed(file: VersionFile, names: readonly string[]): Promise<readonly Tensor[]>
+  /** A file's tensors in byte order of name, after `after` (exclusive; '' for the first page). */
+  tensorPage(file: VersionFile, after: string, limit: number): Promise<readonly Tensor[]>
   /** Names of a blob's tensors in byte order, after `after` (exclusive; '' for the first page). */
   tensorNames(blobId: number, after: string, limit: number): Promise<readonly string[]>
   checkpoint(owner: string, name: string): Promise<CheckpointOverview | undefined>

@@ -1,9 +1,15 @@
 import type { Database } from 'better-sqlite3'
 import { writeAudit } from './audit.ts'
-import type { CheckpointRef, PolicyChange, PolicyOutcome } from './changes.ts'
+import type {
+  CheckpointRef,
+  PolicyChange,
+  PolicyLevels,
+  PolicyOutcome,
+  PolicyRules,
+  StoredPolicy,
+} from './changes.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { transaction } from './connect.ts'
-import type { PolicyLevels, PolicyRules, StoredPolicy } from './ledger.ts'
 import { permits } from './permit.ts'
 import { readTokens } from './tokens.ts'
 import { readVersions } from './versions.ts'

@@ -6,10 +6,10 @@ import type { AskedOfTensors, PolicyRefusal } from './changes.ts'
 import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
 import { contentRules } from './content-rules.ts'
 import type { AuditNote, Publication, PublishedFile, PublishOutcome } from './ledger.ts'
+import { permits } from './permit.ts'
 import { readPolicies } from './policies.ts'
 import { LATEST, readTags, writeTags } from './tags.ts'
 import { writeTensors } from './tensors.ts'
-import { readTokens } from './tokens.ts'
 import { readVersions, writeVersions, type Existing } from './versions.ts'
 
 /** Who publishes and when, as every row and entry of one publication says it. */
@@ -33,7 +33,7 @@ class Refused extends Error {
  * nowhere else, so that a revoked token or a second publisher can't slip in between check and insert.
  */
 export function publishTransaction(db: Database, key: Uint8Array | undefined) {
-  const tokens = readTokens(db)
+  const permit = permits(db)
   const checkpoints = { ...readCheckpoints(db), ...writeCheckpoints(db) }
   const versions = { ...readVersions(db), ...writeVersions(db) }
   const blobs = { ...readBlobs(db), ...writeBlobs(db) }
@@ -44,12 +44,11 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const audit = writeAudit(db, key)
 
   function publish(publication: Publication): PublishOutcome {
-    const { tokenId, roles, owner, name, version } = publication
+    const { owner, name, version } = publication
     const now = new Date().toISOString()
-    const grant = tokens.grant(tokenId, owner, name, now)
-    if (grant?.alive !== 1) return { outcome: 'unauthenticated' }
-    if (grant.inScope !== 1 || !roles.includes(grant.role)) return { outcome: 'forbidden' }
-    const act = { actorName: grant.name, now }
+    const permitted = permit(publication, owner, name, now)
+    if (permitted.outcome !== 'permitted') return permitted
+    const act = { actorName: permitted.actorName, now }
 
     const checkpoint = checkpoints.find(owner, name)
     if (checkpoint !== undefined && (checkpoint.owner !== owner || checkpoint.name !== name))

@@ -19,8 +19,8 @@ declare module 'fastify' {
 
 type Params = Record<'owner' | 'name' | 'version' | 'ref', string>
 
-/** The longest that names can make it; these haven't been judged. */
-const MAX_SUBJECT = 96 + 1 + 96 + 1 + 128
+/** Of an entry, in characters: the longest that names can make it; those of a request may not have been judged. */
+export const MAX_SUBJECT = 96 + 1 + 96 + 1 + 128
 
 const ADDRESSES_KEPT = 10_000
 /** Of IPv6: one subscriber has a /64 of addresses, which count as one. */

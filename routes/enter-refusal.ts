@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { RegistryError } from '../src/errors.ts'
 import type { Strongroom } from '../src/strongroom.ts'
-import { principalOf } from './authenticate.ts'
+import { MAX_SUBJECT, principalOf } from './authenticate.ts'
 import { actorOf } from './checkpoint-params.ts'
 
 /** What tells of someone reaching for what isn't theirs; other mistakes are the caller's own affair. */
@@ -22,7 +22,7 @@ export async function enterRefusal<T>(
       audit.refused({
         action: 'refuse',
         ...actorOf(principalOf(request), request),
-        subject,
+        subject: subject.slice(0, MAX_SUBJECT),
         outcome: error.code,
         details: { method, route: routeOptions.url },
       })

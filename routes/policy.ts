@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { PolicyLevels, StoredPolicy } from '../db/ledger.ts'
+import type { PolicyLevels, StoredPolicy } from '../db/changes.ts'
 import { forbidden, requireScope } from '../src/access/principal.ts'
 import {
   asciiLowerCase,
@@ -156,7 +156,7 @@ export function policyRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
         config: { access: 'admin' },
         // Before the body is asked for.
         onRequest: async (request) => {
-          const subject = subjectOf(request.params as PolicyLevel)
+          const subject = subjectOf(request.params)
           await enterRefusal(strongroom, request, subject, () => settable(request))
         },
         schema: {

@@ -1,5 +1,5 @@
-import type { AskedOfTensors } from '../../db/changes.ts'
-import type { Ledger, PolicyLevels } from '../../db/ledger.ts'
+import type { AskedOfTensors, PolicyLevels } from '../../db/changes.ts'
+import type { Ledger } from '../../db/ledger.ts'
 import { RegistryError } from '../errors.ts'
 import type { CheckpointName, VersionName } from './names.ts'
 import { effective, type Policy } from './policy.ts'

@@ -1,4 +1,5 @@
-import type { Ledger, PolicyLevels, PolicyRules } from '../../db/ledger.ts'
+import type { PolicyLevels, PolicyRules } from '../../db/changes.ts'
+import type { Ledger } from '../../db/ledger.ts'
 import type { CheckpointName } from './names.ts'
 
 /** What holds for a checkpoint: every key has its value. */

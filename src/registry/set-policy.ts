@@ -1,4 +1,5 @@
-import type { Ledger, PolicyRules } from '../../db/ledger.ts'
+import type { PolicyRules } from '../../db/changes.ts'
+import type { Ledger } from '../../db/ledger.ts'
 import { denied, type Principal } from '../access/principal.ts'
 import { invalidField, RegistryError } from '../errors.ts'
 import { effective, type Policy } from './policy.ts'

@@ -1,6 +1,5 @@
 import t, { type Test } from 'tap'
-import type { TagChange, TagMove } from '../../db/changes.ts'
-import type { PolicyRules } from '../../db/ledger.ts'
+import type { PolicyRules, TagChange, TagMove } from '../../db/changes.ts'
 import { addToken, openAt, publication, tamper } from './fixture.ts'
 
 const change = (fields: Partial<TagChange> = {}): TagChange => ({

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { PolicyRules } from '../../db/ledger.ts'
+import type { PolicyRules } from '../../db/changes.ts'
 import { askedOf, createSizeBudget, judgeMetadata } from '../../src/registry/judge.ts'
 import { parseVersionName } from '../../src/registry/names.ts'
 import { effective, type Policy } from '../../src/registry/policy.ts'

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { writeSafetensors } from '../../src/safetensors/write.ts'
-import { blobsOf, call, head, staged } from '../attacks/hostile.ts'
+import { blobsOf, call, head, ledgerOf, staged } from '../attacks/hostile.ts'
+import { tamper } from '../db/fixture.ts'
 import { ADMIN, startServer } from '../helpers/server.ts'
 import { jsonOf, problem, smallFile, type Json } from './wire.ts'
 
@@ -225,3 +226,24 @@ t.test('no NaN and no infinity, in the first file and tensor that has any', asyn
   const taken = await put('acme/finite/1.0', writeSafetensors([sound, integers]))
   t.equal(taken.status, 201)
 })
+
+t.test(
+  'of bytes that were never measured finite believes nothing until they come again',
+  async (t) => {
+    const bytes = new Uint8Array(Float32Array.of(1, 2, 3).buffer)
+    const file = writeSafetensors([{ name: 'old', dtype: 'F32', shape: [3], bytes }])
+    await put('acme/old/1.0', file)
+    const sha256 = createHash('sha256').update(file).digest('hex')
+    const blob = `(SELECT id FROM blobs WHERE sha256 = unhex('${sha256}'))`
+    // As a release without statistics left them.
+    tamper(ledgerOf(server), `UPDATE tensors SET statistics = NULL WHERE blob = ${blob}`)
+    tamper(ledgerOf(server), `UPDATE blobs SET has_statistics = 0 WHERE id = ${blob}`)
+    await set('acme/old', { finite: true })
+    const files = [{ path: 'model.safetensors', sha256 }]
+    const held = await send('POST', '/v1/checkpoints/acme/old/1.1', { files })
+    const facts = { rule: 'finite', tensor: 'old', detail: /publish its bytes again/ }
+    await problem(t, held, 422, 'METADATA_REFUSED', facts)
+    t.equal((await put('acme/old/1.1', file)).status, 201)
+    t.equal((await send('POST', '/v1/checkpoints/acme/old/1.2', { files })).status, 201)
+  },
+)
