@@ -117,6 +117,16 @@ export function readNamedTensors(db: Database) {
     })
 }
 
+/** A file's tensors in byte order of name, a page at a time. */
+export function readTensorPages(db: Database) {
+  const page = db.prepare<{ blob: number; after: string; limit: number }, TensorRow>(
+    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics FROM tensors
+     WHERE blob = @blob AND name > @after ORDER BY name LIMIT @limit`,
+  )
+  return ({ blob, path }: VersionFile, after: string, limit: number): readonly Tensor[] =>
+    page.all({ blob: blob.id, after, limit }).map((row) => tensorOf(row, path))
+}
+
 /** Names in byte order, a page at a time. */
 export function readTensorNames(db: Database) {
   const page = db
@@ -139,14 +149,8 @@ export function writeTensors(db: Database) {
   )
 
   function insert(blob: number, columns: TensorColumns): void {
-    const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests, nameEnds } = columns
-    const lengths = [nameEnds, dtypes, dimEnds, begins, ends].map((column) => column.length)
-    if (
-      lengths.some((length) => length !== count) ||
-      digests.length !== count * 32 ||
-      (columns.statistics?.length ?? count * STATISTICS) !== count * STATISTICS
-    )
-      throw new Error('the columns of the tensors differ in length')
+    const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests } = columns
+    checkLengths(columns)
     const nameAt = namesOf(columns)
     let dimStart = 0
     for (let i = 0; i < count; i++) {
@@ -167,6 +171,7 @@ export function writeTensors(db: Database) {
 
   /** For rows of the same content, which were inserted without. */
   function addStatistics(blob: number, columns: TensorColumns): void {
+    checkLengths(columns)
     const nameAt = namesOf(columns)
     for (let i = 0; i < columns.count; i++) {
       const statistics = packedStatistics(columns.statistics, i)
@@ -175,6 +180,17 @@ export function writeTensors(db: Database) {
   }
 
   return { insert, addStatistics }
+}
+
+function checkLengths(columns: TensorColumns): void {
+  const { count, nameEnds, dtypes, dimEnds, begins, ends, digests, statistics } = columns
+  const lengths = [nameEnds, dtypes, dimEnds, begins, ends].map((column) => column.length)
+  if (
+    lengths.some((length) => length !== count) ||
+    digests.length !== count * 32 ||
+    (statistics !== undefined && statistics.length !== count * STATISTICS)
+  )
+    throw new Error('the columns of the tensors differ in length')
 }
 
 function namesOf({ names, nameEnds }: TensorColumns): (i: number) => string {
