@@ -15,8 +15,6 @@ t.test('no version or tag takes the place of a revision, a route or another vers
     revision.slice(0, 40),
     'f'.repeat(63),
     'tags',
-    'diff',
-    'policy',
     'uploads',
     'main',
     'HEAD',
@@ -26,6 +24,15 @@ t.test('no version or tag takes the place of a revision, a route or another vers
       { status: 400, code: 'INVALID_NAME' },
       name,
     )
+  }
+  for (const route of ['policy', 'diff']) {
+    const { status } = await server.put(`acme/bert/${route}`, weights(64, 2))
+    t.match(String(status), /^4(05|15)$/, `${route} is another route's address`)
+    const gone = await server.request(`/v1/checkpoints/acme/bert/${route}`, {
+      token: ADMIN,
+      method: 'DELETE',
+    })
+    t.equal(gone.status, 405)
   }
   t.match(
     await verdict(await server.put('acme/bert/latest', weights(64, 2))),
