@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
 import { fileOf, run } from './fixture.ts'
+import { listen } from './liar.ts'
 
 const server = await startServer(t)
 const env = { STRONGROOM_URL: server.url, STRONGROOM_TOKEN: ADMIN }
@@ -51,3 +52,37 @@ t.test('either one version or all of them', async (t) => {
   t.equal((await run(['verify'], env)).code, 2)
   t.equal((await run(['verify', 'acme/bert@1', '--all'], env)).code, 2)
 })
+
+t.test(
+  'it waits where the registry is busy, and passes over what was withdrawn meanwhile',
+  async (t) => {
+    const revision = 'a'.repeat(64)
+    const [busy, gone] = ['TOO_MANY_REQUESTS', 'WITHDRAWN'].map((code) =>
+      JSON.stringify({ detail: 'No.', code, retry_after: 0 }),
+    )
+    let asked = 0
+    const url = await listen(t, (request, response) => {
+      const path = request.url ?? ''
+      const at = '2026-11-22T10:00:00Z'
+      const version = { revision, state: 'available', created_at: at, created_by: 'x', size: 1 }
+      const versions = ['1', '2'].map((name) => ({ ...version, version: name }))
+      if (path.includes('/verify')) {
+        asked += 1
+        const problem = { 'content-type': 'application/problem+json' }
+        if (asked === 1) response.writeHead(429, problem).end(busy)
+        else if (asked === 2) response.writeHead(410, problem).end(gone)
+        else response.end(JSON.stringify({ valid: true, files: [] }))
+      } else if (path.endsWith('/acme/bert')) {
+        const one = { checkpoint: 'acme/bert', created_at: at, versions, tags: {}, policy: {} }
+        response.end(JSON.stringify(one))
+      } else {
+        const item = { checkpoint: 'acme/bert', created_at: at, versions: 2, latest: '2' }
+        response.end(JSON.stringify({ items: [item], next: null }))
+      }
+    })
+    const all = await run(['verify', '--all', '--json', '--url', url])
+    t.equal(all.code, 0, all.stderr)
+    t.match(JSON.parse(all.stdout), { items: [{ version: '2', valid: true }], valid: true })
+    t.equal(asked, 3)
+  },
+)
