@@ -317,6 +317,14 @@ t.test('an auditor reads no weights, and a caller out of scope finds nothing', a
   })
 })
 
+t.test('of a withdrawn version nothing is read, and the reason is told', async (t) => {
+  await put('acme/gone/1', writeSafetensors([w]))
+  const url = '/v1/checkpoints/acme/gone/1'
+  await request(`${url}?reason=poisoned`, { token: ADMIN, method: 'DELETE' })
+  for (const query of ['tensor?name=w', 'tensor?name=w&slice=0', 'select?name=w', 'select'])
+    await problem(t, await request(`${url}/${query}`), 410, 'WITHDRAWN', { reason: 'poisoned' })
+})
+
 t.test('reads are entered by file, with their bytes and no tensor’s name', async (t) => {
   const reader = await token('reader')
   for (const query of [{ name: 'w' }, { name: 'w', slice: '0' }, { name: 'half' }])
