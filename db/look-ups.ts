@@ -6,7 +6,7 @@ import type { AuditHead, Ledger } from './ledger.ts'
 import { markOf } from './mark.ts'
 import { readPolicies } from './policies.ts'
 import { lookUpTags } from './tag-history.ts'
-import { readNamedTensors, readTensorNames, readTensors } from './tensors.ts'
+import { readNamedTensors, readTensorNames, readTensorPages, readTensors } from './tensors.ts'
 import { readTokens } from './tokens.ts'
 import { vaultBinding } from './vault-binding.ts'
 import { verifyAudit } from './verify-audit.ts'
@@ -23,6 +23,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
   const blobs = readBlobs(db)
   const tensorsOf = readTensors(db)
   const tensorsNamed = readNamedTensors(db)
+  const tensorPage = readTensorPages(db)
   const tensorNames = readTensorNames(db)
   const policies = readPolicies(db)
   const tags = lookUpTags(db)
@@ -53,6 +54,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
     filesOf: look(blobs.filesOf),
     tensorsOf: look(tensorsOf),
     tensorsNamed: look(tensorsNamed),
+    tensorPage: look(tensorPage),
     tensorNames: look(tensorNames),
     checkpoint: look((owner, name) => checkpoints.overview(owner, name)),
     checkpoints: look((query) => checkpoints.list(query)),

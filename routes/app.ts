@@ -16,6 +16,7 @@ import { auditRoutes } from './audit.ts'
 import { authenticateAll } from './authenticate.ts'
 import { watchBody } from './body-pace.ts'
 import { checkpointRoutes } from './checkpoints.ts'
+import { diffRoutes } from './diff.ts'
 import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
 import { healthRoutes } from './health.ts'
@@ -110,6 +111,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   fileRoutes(fastify, strongroom, serveBytes)
   tensorRoutes(fastify, strongroom, serveBytes)
   selectRoutes(fastify, strongroom, serveBytes)
+  diffRoutes(fastify, strongroom)
   policyRoutes(fastify, strongroom)
   tagRoutes(fastify, strongroom)
   withdrawRoutes(fastify, strongroom)

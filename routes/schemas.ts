@@ -180,6 +180,49 @@ export const TensorPage = Type.Object({
   next: Nullable(Type.String()),
 })
 
+const TensorThere = {
+  path: Type.String(),
+  dtype: Type.String(),
+  shape: Type.Array(Type.Integer()),
+  sha256: Sha256,
+}
+const Difference = { name: Type.String(), ...TensorThere, size: Type.Integer() }
+const Compared = Type.Object({ version: Type.String(), revision: Sha256 })
+
+export const Diff = Type.Object({
+  from: Compared,
+  to: Compared,
+  added: Type.Array(Type.Object(Difference)),
+  removed: Type.Array(Type.Object(Difference)),
+  changed: Type.Array(
+    Type.Object({
+      ...Difference,
+      from: Type.Object(TensorThere),
+      relative_l2: Type.Optional(
+        Nullable(
+          Type.Number({
+            description:
+              '‖to − from‖₂ / ‖from‖₂ in float64, with `values=1`. NaN that stays NaN and an infinity that stays the same are no change and count for nothing in the norm. null: the dtypes are not both floats of 8 bits or more, the shapes differ, a change is not finite, or the norm is 0',
+          }),
+        ),
+      ),
+      max_abs: Type.Optional(
+        Nullable(
+          Type.Number({
+            description:
+              'The largest magnitude of an element’s change, with `values=1`; null where that can’t be said, for the same reasons but the norm',
+          }),
+        ),
+      ),
+    }),
+  ),
+  same: Type.Integer({
+    description:
+      'Tensors that are the same, of those that this page passed; all that lie in files which both versions share count on the first page. The pages add up to all of them',
+  }),
+  next: Nullable(Type.String()),
+})
+
 export const Hashes = Type.Object({
   sha256: Sha256,
   size: Type.Integer(),

@@ -12,6 +12,7 @@ import { openStoresToRead } from './read-only-stores.ts'
 import type { ReadHeld } from './registry/held-files.ts'
 import { createPublish, type Publish } from './registry/publish.ts'
 import { createSelect, type Select } from './registry/select.ts'
+import { type CompareTensors, createCompareTensors } from './registry/tensor-change.ts'
 import { createVerifyVersion, type VerifyVersion } from './registry/verify.ts'
 import { openStores, type Stores } from './stores.ts'
 import { createAdmission } from './vault/admit.ts'
@@ -28,6 +29,7 @@ export interface Strongroom {
   readonly readVerified: ReadVerified
   readonly select: Select
   readonly verifyVersion: VerifyVersion
+  readonly compareTensors: CompareTensors
   readonly uploads: Gate
   readonly verifications: Gate
   /** Bytes that may be admitted before the vault's floor is reached. */
@@ -197,6 +199,7 @@ function wire(
       },
     }),
     verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt }),
+    compareTensors: createCompareTensors(readVerified, pool),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
     verifications: createGate(config.MAX_VERIFICATIONS),
     roomBytes,

@@ -1,6 +1,7 @@
 import type { HeaderColumns } from '../safetensors/columns.ts'
 import type { LooksLike, Reason } from '../safetensors/safetensors-error.ts'
 import type { SidecarForm } from '../sidecars/forms.ts'
+import type { ValueChange } from './compare-values.ts'
 
 // What the main thread asks of a hash worker, and what comes back. Digests are 32 raw bytes of SHA-256.
 
@@ -144,6 +145,15 @@ export interface CheckIndex {
 /** What is wrong with it; undefined when nothing is. */
 export type CheckIndexResult = string | undefined
 
+/** How far are the values of two runs of elements apart? Both lie in memory that both sides see. */
+export interface CompareValues {
+  readonly kind: 'compare_values'
+  readonly from: Uint8Array
+  readonly fromDtype: string
+  readonly to: Uint8Array
+  readonly toDtype: string
+}
+
 export interface Results {
   read_leaf: ReadLeafResult
   hash_leaf: Uint8Array
@@ -160,6 +170,7 @@ export interface Results {
   rehash: RehashResult
   check_tiling: CheckTilingResult
   check_index: CheckIndexResult
+  compare_values: ValueChange
 }
 export type Job =
   | ReadLeaf
@@ -177,6 +188,7 @@ export type Job =
   | Rehash
   | CheckTiling
   | CheckIndex
+  | CompareValues
 
 export type ToWorker =
   | { readonly kind: 'segment'; readonly segment: number; readonly buffer: SharedArrayBuffer }

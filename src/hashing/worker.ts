@@ -7,6 +7,7 @@ import { checkTiling } from '../safetensors/tiling.ts'
 import type { SidecarForm } from '../sidecars/forms.ts'
 import { createSidecarJudge, type SidecarJudge } from '../sidecars/judge.ts'
 import { checkIndex } from './check-index.ts'
+import { compareValues } from './compare-values.ts'
 import type {
   CheckTiling,
   CheckTilingResult,
@@ -163,6 +164,8 @@ function perform(job: Job): Results[keyof Results] {
       return tilingOf(job)
     case 'check_index':
       return checkIndex(job.text, job.shards)
+    case 'compare_values':
+      return compareValues(job.from, job.fromDtype, job.to, job.toDtype)
   }
 }
 

@@ -128,7 +128,10 @@ async function addPrefixed(
 }
 
 /** A row that was altered must not lead out of its file, nor make a tensor of other bytes than its own count. */
-function checkedBits({ dtype, shape, begin, end }: Tensor, { path, blob }: VersionFile): number {
+export function checkedBits(
+  { dtype, shape, begin, end }: Tensor,
+  { path, blob }: VersionFile,
+): number {
   const code = DTYPES.findIndex(({ name }) => name === dtype)
   const elements = shape.includes(0) ? 0 : shape.reduce((product, dim) => product * dim, 1)
   const bits = DTYPES[code]?.bits

@@ -80,6 +80,7 @@ t.test('every route of the contract is in it', async (t) => {
     `head ${version}/select`,
     `get ${version}/hashes`,
     `post ${version}/verify`,
+    'get /v1/checkpoints/{owner}/{name}/diff',
     'get /v1/checkpoints',
     'get /v1/checkpoints/{owner}/{name}',
     'get /v1/checkpoints/{owner}/{name}/policy',
@@ -187,6 +188,7 @@ t.test('live answers are what the document says', async (t) => {
   await checkAnswer(t, 'publishFile', await put('acme/documented/1.0', file))
   await checkAnswer(t, 'publishFile', await put('acme/documented/1.0', file))
   await checkAnswer(t, 'publishFile', await put('acme/documented/1.0', smallFile(2)))
+  await checkAnswer(t, 'publishFile', await put('acme/documented/2.0', smallFile(2)))
   await checkAnswer(t, 'publishFile', await put('acme/documented/1.1', Buffer.from('PK')))
   await checkAnswer(t, 'publishFile', await put('acme/documented/-', file))
   await checkAnswer(t, 'publishFile', await put('acme/documented/1.1', file, asReader))
@@ -236,6 +238,10 @@ t.test('live answers are what the document says', async (t) => {
     ['getSelection', `${version}/select`],
     ['getHashes', `${version}/hashes`],
     ['verifyVersion', `${version}/verify`, { token: ADMIN, method: 'POST' }],
+    ['diffVersions', '/v1/checkpoints/acme/documented/diff?from=1.0&to=2.0'],
+    ['diffVersions', '/v1/checkpoints/acme/documented/diff?from=1.0&to=2.0&values=1'],
+    ['diffVersions', '/v1/checkpoints/acme/documented/diff?from=1.0'],
+    ['diffVersions', '/v1/checkpoints/acme/documented/diff?from=1.0&to=9.9'],
     ['getFile', path],
     ['getFile', path, withHeaders({ range: 'bytes=0-1' })],
     ['getFile', path, withHeaders({ range: 'bytes=9999-' })],
