@@ -3,7 +3,7 @@ import type { Ledger, Tensor, VersionFile } from '../../db/ledger.ts'
 
 /** Rows that all files together have at hand, a few milliseconds' work; each file has one at least. */
 const ROWS_AT_HAND = 8192
-const MAX_ROWS_PER_FILE = 1000
+const MAX_ROWS_PER_FILE = 500
 
 /** One file's tensors in byte order of name: those at hand, and more behind them. */
 interface Source<S> {
