@@ -22,8 +22,9 @@ interface Format {
 
 /** Values of all codes, made when they are first asked for. */
 function tableOf(codes: number, dtype: Parameters<typeof createDecoder>[0]): () => Float64Array {
+  const valueOf = createDecoder(dtype)
   let table: Float64Array | undefined
-  return () => (table ??= Float64Array.from({ length: codes }, (_, i) => createDecoder(dtype)(i)))
+  return () => (table ??= Float64Array.from({ length: codes }, (_, code) => valueOf(code)))
 }
 
 const countIn = (bytes: Uint8Array, elementBytes: number): [ArrayBufferLike, number, number] => [
