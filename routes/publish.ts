@@ -216,7 +216,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
           tags: ['publishing'],
           summary: 'Publish one safetensors file as a version',
           description:
-            'The body is the file, of any content type. `Repr-Digest`, `Content-Digest` (RFC 9530) or `X-Checksum-Sha256` say what the caller believes its hash to be.',
+            'The body is the file, of any content type. `Repr-Digest`, `Content-Digest` (RFC 9530) or `X-Checksum-Sha256` say what the caller believes its hash to be. A sidecar (`config.json`, a tokenizer, `README.md`) is taken where the policy admits sidecars.',
           params: VersionParams,
           querystring: Type.Object(
             {
