@@ -61,6 +61,7 @@ export function diffRoutes(plain: FastifyInstance, strongroom: Strongroom): void
     reply.raw.once('close', () => {
       hungUp.abort()
     })
+    if (reply.raw.destroyed) hungUp.abort()
     request.raw.socket.setTimeout(0)
     const leave = await comparisons.enter()
     try {
