@@ -1,5 +1,16 @@
-import { type Code, doWhile, f32x4, f64x2, get, i32, i32x4, i64x2, moduleOf } from './wasm.ts'
-import { set, v128 } from './wasm.ts'
+import {
+  type Code,
+  doWhile,
+  f32x4,
+  f64x2,
+  get,
+  i32,
+  i32x4,
+  i64x2,
+  moduleOf,
+  set,
+  v128,
+} from './wasm.ts'
 
 /*
  * The loops over elements, in WebAssembly: its vectors take four elements at a time without a branch. JavaScript took
@@ -161,10 +172,8 @@ const BODIES = {
 
 export function createSummingKernel(): SummingKernel {
   const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES })
-  const functions = Object.entries(BODIES).map(([name, body]) => ({
-    ...{ name, body },
-    ...{ integers: INTEGERS, vectors: VECTORS },
-  }))
+  const locals = { integers: INTEGERS, vectors: VECTORS }
+  const functions = Object.entries(BODIES).map(([name, body]) => ({ name, body, ...locals }))
   const module = new WebAssembly.Module(moduleOf(functions))
   const { exports } = new WebAssembly.Instance(module, { js: { memory } })
   const { addF64, addF32, addBF16, addF16, countBytes, countPairs } = exports

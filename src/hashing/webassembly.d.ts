@@ -1,4 +1,4 @@
-// What lane-sums.ts uses of a global that Node has and its types leave to the browser's.
+// What summing-kernel.ts uses of a global that Node has and its types leave to the browser's.
 
 declare namespace WebAssembly {
   class Memory {
