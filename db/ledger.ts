@@ -177,6 +177,8 @@ export type PublishRefusal =
   | { readonly outcome: 'exists'; readonly revision: string }
   | { readonly outcome: 'withdrawn'; readonly reason: string }
   | { readonly outcome: 'tag_exists' }
+  /** A policy protects a tag of that name, which a version would take for good. */
+  | { readonly outcome: 'name_protected' }
   | { readonly outcome: 'spelled_differently'; readonly owner: string; readonly name: string }
   | Denied
   | { readonly outcome: 'blob_missing'; readonly path: string }

@@ -38,7 +38,8 @@ export function tagTransactions(db: Database, key: Uint8Array | undefined) {
     const at = checkpoint && tags.find(checkpoint.id, tag)
     const isKept =
       tag === LATEST ||
-      (!rolesIfProtected.includes(role) && (change.isProtected || isProtected(owner, name, tag)))
+      (!rolesIfProtected.includes(role) &&
+        (change.isProtected || isProtected.asTag(owner, name, tag)))
     if (isKept) return { outcome: 'protected', current: at?.revision ?? null }
     if (checkpoint === undefined) return { outcome: 'checkpoint_missing' }
     const subject = `${checkpoint.owner}/${checkpoint.name}@${tag}`

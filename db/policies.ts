@@ -40,17 +40,29 @@ export function readPolicies(db: Database) {
   })
 }
 
-/** Whether the nearest level that says anything of protected tags names this one. GLOB tells cases apart, as tags do. */
+/**
+ * Whether the nearest level that says anything of protected tags names this one. GLOB tells cases apart, as tags do.
+ * `asVersion` asks whether the name is kept from versions too, or the first writer would take it for good: a pattern of
+ * nothing but stars keeps none, since every version has some name.
+ */
 export function tagProtection(db: Database) {
   const patterns = (name: string): string =>
     `(SELECT rules -> 'protected_tags' FROM policies WHERE owner = @owner AND name = ${name})`
-  const find = db
-    .prepare<{ owner: string; name: string; tag: string }, number>(
-      `SELECT EXISTS (SELECT 1 FROM json_each(coalesce(${patterns('@name')}, ${patterns(`'${OWNER_LEVEL}'`)}))
-       WHERE @tag GLOB value)`,
-    )
-    .pluck()
-  return (owner: string, name: string, tag: string): boolean => find.get({ owner, name, tag }) === 1
+  const find = (condition: string) =>
+    db
+      .prepare<{ owner: string; name: string; tag: string }, number>(
+        `SELECT EXISTS (SELECT 1 FROM json_each(coalesce(${patterns('@name')}, ${patterns(`'${OWNER_LEVEL}'`)}))
+         WHERE @tag GLOB value AND ${condition})`,
+      )
+      .pluck()
+  const asTag = find('true')
+  const asVersion = find("value GLOB '*[^*]*'")
+  return {
+    asTag: (owner: string, name: string, tag: string): boolean =>
+      asTag.get({ owner, name, tag }) === 1,
+    asVersion: (owner: string, name: string, version: string): boolean =>
+      asVersion.get({ owner, name, tag: version }) === 1,
+  }
 }
 
 function writePolicies(db: Database) {

@@ -7,7 +7,7 @@ import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
 import { contentRules } from './content-rules.ts'
 import type { AuditNote, Publication, PublishedFile, PublishOutcome } from './ledger.ts'
 import { permits } from './permit.ts'
-import { readPolicies } from './policies.ts'
+import { readPolicies, tagProtection } from './policies.ts'
 import { LATEST, readTags, writeTags } from './tags.ts'
 import { writeTensors } from './tensors.ts'
 import { readVersions, writeVersions, type Existing } from './versions.ts'
@@ -40,6 +40,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const tags = { ...readTags(db), ...writeTags(db) }
   const tensors = writeTensors(db)
   const policiesOf = readPolicies(db)
+  const isProtected = tagProtection(db)
   const rules = contentRules(db)
   const audit = writeAudit(db, key)
 
@@ -58,6 +59,8 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
       return { outcome: 'tag_exists' }
     const existing = checkpoint && versions.find(checkpoint.id, version)
     if (existing !== undefined) return again(publication, existing, act)
+    if (permitted.role !== 'admin' && isProtected.asVersion(owner, name, version))
+      return { outcome: 'name_protected' }
 
     if (!isAsJudged(publication)) return { outcome: 'policy_changed' }
     const missing = firstMissing(publication, now)

@@ -42,6 +42,12 @@ export function publishRefusal(outcome: PublishRefusal, tagged: string | undefin
       return new RegistryError('VERSION_EXISTS', 'A tag of this checkpoint has that name.', {
         revision: tagged ?? null,
       })
+    case 'name_protected':
+      return new RegistryError(
+        'TAG_PROTECTED',
+        'The policy protects a tag of that name: only an admin gives the name to a version.',
+        { current: null },
+      )
     case 'unauthenticated':
     case 'forbidden':
       return denied(outcome.outcome, 'This token may not publish here.')

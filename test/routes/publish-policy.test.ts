@@ -247,3 +247,18 @@ t.test(
     t.equal((await send('POST', '/v1/checkpoints/acme/old/1.2', { files })).status, 201)
   },
 )
+
+t.test("a writer can't take a protected tag's name for a version", async (t) => {
+  const writer = await server.token('writer', 'acme/*')
+  await set('acme/names', { protected_tags: ['production', 'prod-*', '*'] })
+  for (const name of ['production', 'prod-9']) {
+    const taken = await put(`acme/names/${name}`, smallFile(1), { token: writer })
+    await problem(t, taken, 403, 'TAG_PROTECTED', { current: null })
+  }
+  t.equal((await put('acme/names/1.0', smallFile(1), { token: writer })).status, 201)
+  const moved = await send('PUT', '/v1/checkpoints/acme/names/tags/production', { ref: '1.0' })
+  t.equal(moved.status, 201, 'the name is still the tag’s')
+  const late = await put('acme/names/production', smallFile(2), { token: writer })
+  await problem(t, late, 409, 'VERSION_EXISTS')
+  t.equal((await put('acme/names/prod-9', smallFile(2))).status, 201, 'an admin knows best')
+})
