@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { entryHash, headMac, type AuditRow } from './audit-chain.ts'
 import type { AuditEntry, AuditHead, AuditNote, AuditQuery } from './ledger.ts'
+import { storedObject } from './stored-json.ts'
 
 interface HeadRow {
   seq: number
@@ -13,9 +14,6 @@ interface HeadRow {
 const COLUMNS =
   'seq, at, action, actor_id, actor_name, address, subject, revision, outcome, details, prev_hash, hash'
 
-const detailsOf = (text: string): Readonly<Record<string, unknown>> =>
-  JSON.parse(text) as Record<string, unknown>
-
 const entryOf = (row: AuditRow): AuditEntry => ({
   seq: row.seq,
   at: row.at,
@@ -26,7 +24,7 @@ const entryOf = (row: AuditRow): AuditEntry => ({
   subject: row.subject ?? undefined,
   revision: row.revision ?? undefined,
   outcome: row.outcome,
-  details: row.details === null ? undefined : detailsOf(row.details),
+  details: row.details === null ? undefined : storedObject(row.details, "an entry's details"),
   prevHash: row.prev_hash,
   hash: row.hash,
 })

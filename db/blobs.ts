@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { LEAVES_PER_PAGE, type Blob, type BlobKind, type PublishedFile } from './ledger.ts'
 import type { HeldBlob, NewBlob, VersionFile } from './ledger.ts'
+import { storedStringMap } from './stored-json.ts'
 import { ALIVE, covers } from './tokens.ts'
 
 const DIGEST_BYTES = 32
@@ -20,7 +21,7 @@ interface FileRow extends Blob {
 const fileOf = ({ path, metadata, tensors, parameters, ...blob }: FileRow): VersionFile => ({
   path,
   blob,
-  metadata: JSON.parse(metadata) as Record<string, string>,
+  metadata: storedStringMap(metadata, "a file's metadata", path),
   tensors,
   parameters,
 })

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import type { NotFinite, TensorForm, TensorsDiffer } from './changes.ts'
+import { storedShape } from './stored-json.ts'
 
 /** Dtypes without a NaN and without an infinity; of any other a tensor has statistics, or nothing is known of it. */
 const ALWAYS_FINITE = `'BOOL', 'U8', 'I8', 'U16', 'I16', 'U32', 'I32', 'U64', 'I64', 'F4', 'F6_E2M3', 'F6_E3M2'`
@@ -68,5 +69,5 @@ export function contentRules(db: Database) {
 
 const formOf = ({ dtype, shape }: Excess): TensorForm => ({
   dtype,
-  shape: JSON.parse(shape) as number[],
+  shape: storedShape(shape),
 })

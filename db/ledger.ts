@@ -301,6 +301,7 @@ export interface CheckpointOverview {
 /** Digests of leaves that one page of the ledger holds; `leaves` of a blob are read page by page. */
 export const LEAVES_PER_PAGE = 1024
 
+/** Every look-up rejects with LedgerDamaged when a row that it reads was altered, as far as that shows. */
 export interface Ledger {
   // Tokens
   findToken(sha256: Uint8Array): Promise<Token | undefined>
@@ -384,6 +385,17 @@ export class LedgerRefused extends Error {
 /** The disk under the ledger is full: nothing of the transaction remains. */
 export class LedgerFull extends Error {
   override readonly name = 'LedgerFull'
+}
+
+/** A row of the ledger doesn't say what the ledger wrote: somebody altered it. `path` is of the file that it is about. */
+export class LedgerDamaged extends Error {
+  override readonly name = 'LedgerDamaged'
+  readonly path: string
+
+  constructor(message: string, path = '', options?: ErrorOptions) {
+    super(message, options)
+    this.path = path
+  }
 }
 
 export interface LedgerOptions {

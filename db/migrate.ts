@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { damaged } from './connect.ts'
 import { LedgerRefused } from './ledger.ts'
 import { markOf, setMark } from './mark.ts'
+import { addRowDigest } from './row-digest.ts'
 
 const FOLDER = join(import.meta.dirname, '..', 'migrations')
 
@@ -62,6 +63,7 @@ export function migrate(db: Database): void {
     if (markOf(db) === undefined) setMark(db, 'ledger')
     db.pragma(`user_version = ${reached}`)
   })
+  addRowDigest(db)
   // Or a step that makes a table anew would take the rows that refer to it along (SQLite: ALTER TABLE, section 7).
   db.pragma('foreign_keys = OFF')
   for (const [index, sql] of readSteps(FOLDER).entries())

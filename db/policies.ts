@@ -11,6 +11,7 @@ import type {
 import { readCheckpoints } from './checkpoints.ts'
 import { transaction } from './connect.ts'
 import { permits } from './permit.ts'
+import { storedObject } from './stored-json.ts'
 import { readTokens } from './tokens.ts'
 import { readVersions } from './versions.ts'
 
@@ -24,7 +25,7 @@ const OWNER_LEVEL = ''
 /** In place of a name it is reached by those scopes alone that reach every checkpoint of the owner. */
 const EVERY_NAME = '*'
 
-const rulesOf = (row: PolicyRow): PolicyRules => JSON.parse(row.rules) as PolicyRules
+const rulesOf = (row: PolicyRow): PolicyRules => storedObject(row.rules, "a policy's rules")
 
 export function readPolicies(db: Database) {
   const find = db.prepare<{ owner: string; name: string }, PolicyRow>(

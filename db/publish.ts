@@ -147,8 +147,9 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   ): Upserted | undefined {
     if (file.blob === undefined) return undefined
     const blob = blobs.put(file, file.blob, act.now)
-    if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.blob.tensors)
-    if (blob.lacksStatistics && file.blob.tensors) tensors.addStatistics(blob.id, file.blob.tensors)
+    if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.sha256, file.blob.tensors)
+    if (blob.lacksStatistics && file.blob.tensors)
+      tensors.addStatistics(blob.id, file.sha256, file.blob.tensors)
     if (blob.retired !== undefined) retired.push(blob.retired)
     if (blob.repaired) enter('repair', publication, act, { path: file.path, sha256: file.sha256 })
     return blob

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import {
+  LedgerDamaged,
   STATISTICS,
   type Tensor,
   type TensorColumns,
@@ -7,35 +8,39 @@ import {
   type TensorStatistics,
   type VersionFile,
 } from './ledger.ts'
+import { rowDigest, type TensorFields } from './row-digest.ts'
+import { storedShape } from './stored-json.ts'
 
-interface TensorRow {
-  name: string
-  dtype: string
-  shape: string
-  begin: number
-  end: number
-  sha256: string
-  statistics: Uint8Array | null
+interface TensorRow extends TensorFields {
+  /** Hex; empty when there is none. */
+  readonly rowDigest: string
 }
 
-/** A value that a column lacks binds as nothing, which the statement refuses. */
-interface InsertedTensor {
-  blob: number
-  name: string
-  dtype: string | undefined
-  shape: string
-  begin: number | undefined
-  end: number | undefined
-  sha256: Uint8Array
-  statistics: Uint8Array | null
-}
+const COLUMNS = `name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics,
+  lower(hex(row_digest)) AS rowDigest`
 
-const tensorOf = (row: TensorRow, path: string): Tensor => ({
-  ...row,
-  path,
-  shape: JSON.parse(row.shape) as number[],
-  statistics: row.statistics === null ? undefined : statisticsOf(row.statistics),
-})
+/** Of a name, which may be as long as a header. */
+const TOLD_CHARACTERS = 128
+
+/** @throws LedgerDamaged when the row was altered since it was written. */
+function tensorOf(row: TensorRow, path: string, blobSha256: string): Tensor {
+  const { name, dtype, begin, end, sha256, statistics } = row
+  if (rowDigest(blobSha256, row) !== row.rowDigest)
+    throw new LedgerDamaged(
+      `the row of tensor ${JSON.stringify(name.slice(0, TOLD_CHARACTERS))} was altered`,
+      path,
+    )
+  return {
+    name,
+    path,
+    dtype,
+    begin,
+    end,
+    sha256,
+    shape: storedShape(row.shape, path),
+    statistics: statistics === null ? undefined : statisticsOf(statistics),
+  }
+}
 
 function statisticsOf(packed: Uint8Array): TensorStatistics {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
@@ -72,17 +77,17 @@ function packedStatistics(column: Float64Array | undefined, i: number): Uint8Arr
 export function readTensors(db: Database) {
   const files = db.prepare<
     { version: number; path: string | null; from: string },
-    { path: string; blob: number }
+    { path: string; blob: number; sha256: string }
   >(
-    `SELECT path, blob FROM files
-     WHERE version = @version AND path >= @from AND (@path IS NULL OR path = @path) ORDER BY path`,
+    `SELECT f.path, f.blob, lower(hex(b.sha256)) AS sha256 FROM files f JOIN blobs b ON b.id = f.blob
+     WHERE f.version = @version AND f.path >= @from AND (@path IS NULL OR f.path = @path) ORDER BY f.path`,
   )
   // One bound, so that the search starts right there; max() compares bytes, as the primary key does.
   const page = db.prepare<
     { blob: number; prefix: string; after: string | null; limit: number },
     TensorRow
   >(
-    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics FROM tensors
+    `SELECT ${COLUMNS} FROM tensors
      WHERE blob = @blob AND name >= max(@prefix, coalesce(@after, '')) AND name IS NOT @after
      ORDER BY name LIMIT @limit`,
   )
@@ -97,7 +102,7 @@ export function readTensors(db: Database) {
       for (const row of page.all({ blob: file.blob, prefix, after: afterName, limit: room })) {
         // In byte order the names that begin with the prefix lie side by side.
         if (!row.name.startsWith(prefix)) break
-        found.push(tensorOf(row, file.path))
+        found.push(tensorOf(row, file.path, file.sha256))
       }
     }
     return found
@@ -107,24 +112,23 @@ export function readTensors(db: Database) {
 /** The tensors of one file that have these names; a name that there isn't is left out. Each is found by the primary key. */
 export function readNamedTensors(db: Database) {
   const named = db.prepare<{ blob: number; name: string }, TensorRow>(
-    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics FROM tensors
-     WHERE blob = @blob AND name = @name`,
+    `SELECT ${COLUMNS} FROM tensors WHERE blob = @blob AND name = @name`,
   )
   return ({ blob, path }: VersionFile, names: readonly string[]): readonly Tensor[] =>
     names.flatMap((name) => {
       const row = named.get({ blob: blob.id, name })
-      return row === undefined ? [] : [tensorOf(row, path)]
+      return row === undefined ? [] : [tensorOf(row, path, blob.sha256)]
     })
 }
 
 /** A file's tensors in byte order of name, a page at a time. */
 export function readTensorPages(db: Database) {
   const page = db.prepare<{ blob: number; after: string; limit: number }, TensorRow>(
-    `SELECT name, dtype, shape, begin, "end", lower(hex(sha256)) AS sha256, statistics FROM tensors
+    `SELECT ${COLUMNS} FROM tensors
      WHERE blob = @blob AND name > @after ORDER BY name LIMIT @limit`,
   )
   return ({ blob, path }: VersionFile, after: string, limit: number): readonly Tensor[] =>
-    page.all({ blob: blob.id, after, limit }).map((row) => tensorOf(row, path))
+    page.all({ blob: blob.id, after, limit }).map((row) => tensorOf(row, path, blob.sha256))
 }
 
 /** Names in byte order, a page at a time. */
@@ -138,48 +142,60 @@ export function readTensorNames(db: Database) {
     page.all({ blob, after, limit })
 }
 
-/** Decodes a row at a time: half a million tensors never become half a million objects. */
 export function writeTensors(db: Database) {
-  const insertRow = db.prepare<InsertedTensor>(
-    `INSERT INTO tensors (blob, name, dtype, shape, begin, "end", sha256, statistics)
-     VALUES (@blob, @name, @dtype, @shape, @begin, @end, @sha256, @statistics)`,
+  const insertRow = db.prepare<TensorFields & { blob: number; rowDigest: string }>(
+    `INSERT INTO tensors (blob, name, dtype, shape, begin, "end", sha256, statistics, row_digest)
+     VALUES (@blob, @name, @dtype, @shape, @begin, @end, unhex(@sha256), @statistics, unhex(@rowDigest))`,
   )
-  const setStatistics = db.prepare<{ blob: number; name: string; statistics: Uint8Array }>(
-    'UPDATE tensors SET statistics = @statistics WHERE blob = @blob AND name = @name',
+  const setStatistics = db.prepare<{
+    blob: number
+    name: string
+    statistics: Uint8Array
+    rowDigest: string
+  }>(
+    `UPDATE tensors SET statistics = @statistics, row_digest = unhex(@rowDigest)
+     WHERE blob = @blob AND name = @name`,
   )
 
-  function insert(blob: number, columns: TensorColumns): void {
-    const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests } = columns
-    checkLengths(columns)
-    const nameAt = namesOf(columns)
-    let dimStart = 0
-    for (let i = 0; i < count; i++) {
-      const dimEnd = dimEnds[i]
-      insertRow.run({
-        blob,
-        name: nameAt(i),
-        dtype: dtypeNames[dtypes[i] ?? -1],
-        shape: `[${dims.subarray(dimStart, dimEnd).join(',')}]`,
-        begin: begins[i],
-        end: ends[i],
-        sha256: digests.subarray(i * 32, (i + 1) * 32),
-        statistics: packedStatistics(columns.statistics, i),
-      })
-      dimStart = dimEnd ?? dimStart
-    }
+  return {
+    insert(blob: number, sha256: string, columns: TensorColumns): void {
+      for (const row of rowsOf(columns))
+        insertRow.run({ ...row, blob, rowDigest: rowDigest(sha256, row) })
+    },
+    /** For rows of the same content, which were inserted without. The digest is of what they should say, whatever they do. */
+    addStatistics(blob: number, sha256: string, columns: TensorColumns): void {
+      for (const row of rowsOf(columns)) {
+        const { name, statistics } = row
+        if (statistics !== null)
+          setStatistics.run({ blob, name, statistics, rowDigest: rowDigest(sha256, row) })
+      }
+    },
   }
+}
 
-  /** For rows of the same content, which were inserted without. */
-  function addStatistics(blob: number, columns: TensorColumns): void {
-    checkLengths(columns)
-    const nameAt = namesOf(columns)
-    for (let i = 0; i < columns.count; i++) {
-      const statistics = packedStatistics(columns.statistics, i)
-      if (statistics !== null) setStatistics.run({ blob, name: nameAt(i), statistics })
+/** Decodes a row at a time: half a million tensors never become half a million objects. */
+function* rowsOf(columns: TensorColumns): Generator<TensorFields> {
+  checkLengths(columns)
+  const { count, dtypes, dtypeNames, dims, dimEnds, begins, ends, digests } = columns
+  const nameAt = namesOf(columns)
+  const hashes = Buffer.from(digests.buffer, digests.byteOffset, digests.length)
+  let dimStart = 0
+  for (let i = 0; i < count; i++) {
+    const dtype = dtypeNames[dtypes[i] ?? -1]
+    const [begin, end, dimEnd] = [begins[i], ends[i], dimEnds[i]]
+    if (dtype === undefined || begin === undefined || end === undefined)
+      throw new Error('a tensor lacks a column')
+    yield {
+      name: nameAt(i),
+      dtype,
+      shape: `[${dims.subarray(dimStart, dimEnd).join(',')}]`,
+      begin,
+      end,
+      sha256: hashes.toString('hex', i * 32, (i + 1) * 32),
+      statistics: packedStatistics(columns.statistics, i),
     }
+    dimStart = dimEnd ?? dimStart
   }
-
-  return { insert, addStatistics }
 }
 
 function checkLengths(columns: TensorColumns): void {

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { storedStringMap, storedStrings } from './stored-json.ts'
 import type { RefKind, Resolved, Version, VersionState } from './ledger.ts'
 
 interface VersionRow {
@@ -33,12 +34,12 @@ const versionOf = (row: VersionRow): Version => ({
   withdrawnReason: row.withdrawn_reason ?? undefined,
   createdAt: row.created_at,
   createdBy: row.created_by,
-  metadata: JSON.parse(row.metadata) as Record<string, string>,
-  warnings: JSON.parse(row.warnings) as string[],
+  metadata: storedStringMap(row.metadata, "a version's metadata"),
+  warnings: storedStrings(row.warnings, "a version's warnings"),
   size: row.size,
   tensors: row.tensors,
   parameters: row.parameters,
-  tags: JSON.parse(row.tags) as string[],
+  tags: storedStrings(row.tags, "a version's tags"),
 })
 
 /** Of a version's row, what a publication of the same name is judged by. */

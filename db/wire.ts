@@ -13,7 +13,7 @@ import type {
   Withdrawal,
   WithdrawOutcome,
 } from './changes.ts'
-import { LedgerFull, LedgerRefused } from './ledger.ts'
+import { LedgerDamaged, LedgerFull, LedgerRefused } from './ledger.ts'
 import type {
   AuditHead,
   AuditNote,
@@ -67,7 +67,7 @@ export type Reply =
 
 /** An error's class doesn't survive a structured clone, nor does its code. */
 interface ErrorData {
-  readonly kind: 'refused' | 'full' | 'other'
+  readonly kind: 'refused' | 'damaged' | 'full' | 'other'
   readonly message: string
   readonly code: string | undefined
 }
@@ -82,11 +82,13 @@ export function errorData(error: unknown, folder: string): ErrorData {
   const code = codeOf(error)
   const message = error instanceof Error ? error.message : String(error)
   if (error instanceof LedgerRefused) return { kind: 'refused', message, code }
+  if (error instanceof LedgerDamaged) return { kind: 'damaged', message, code }
   return { kind: isFull(code, folder) ? 'full' : 'other', message, code }
 }
 
 export function errorFrom({ kind, message, code }: ErrorData): Error {
   if (kind === 'refused') return new LedgerRefused(message)
+  if (kind === 'damaged') return new LedgerDamaged(message)
   if (kind === 'full') return new LedgerFull(`the disk under the ledger is full: ${message}`)
   return Object.assign(new Error(`the ledger failed: ${message}`), { code })
 }

@@ -25,6 +25,12 @@ ALTER TABLE new_blobs RENAME TO blobs;
 -- stands for a value that there isn't. Null for dtypes that have no statistics.
 ALTER TABLE tensors ADD COLUMN statistics BLOB CHECK (length(statistics) = 72);
 
+-- Of all that the row says, and of its blob's SHA-256 (db/row-digest.ts): a row that was altered shows when it is read.
+ALTER TABLE tensors ADD COLUMN row_digest BLOB CHECK (length(row_digest) = 16);
+UPDATE tensors SET row_digest = unhex(tensor_row_digest(
+  (SELECT lower(hex(b.sha256)) FROM blobs b WHERE b.id = tensors.blob),
+  name, dtype, shape, begin, "end", lower(hex(sha256)), statistics));
+
 -- What an owner (name is '') or a checkpoint, which needn't exist yet, asks of its versions. rules is a JSON object.
 -- serial grows with every change, whichever policy changes.
 CREATE TABLE policies (

@@ -175,4 +175,4 @@ const failing = (files: readonly FileVerdict[]): readonly object[] =>
   files
     .filter(({ valid }) => !valid)
     .slice(0, MAX_FAILING)
-    .map(({ path, chunk }) => ({ path, chunk }))
+    .map(({ path, chunk, rows }) => ({ path, chunk, rows }))

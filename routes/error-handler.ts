@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
+import { isLedgerDamaged, ledgerDamaged } from '../src/ledger-damage.ts'
 import { notFound } from '../src/registry/resolve.ts'
 import { isStorageFull, storageFull } from '../src/storage-full.ts'
 import { problemOf } from './problem.ts'
@@ -33,6 +34,7 @@ const FASTIFY_REFUSALS: Readonly<Record<string, Refusal>> = {
 export function asRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error
   if (isStorageFull(error)) return storageFull(error)
+  if (isLedgerDamaged(error)) return ledgerDamaged(error)
   const ofSend = sendRefusal(error)
   if (ofSend !== undefined) return ofSend
   if (!isFastifyError(error)) return internal(error)
@@ -76,6 +78,8 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
     return reply
   }
   if (known.code === 'INTERNAL') request.log.error({ err: known.cause }, 'unexpected error')
+  if (isLedgerDamaged(known.cause))
+    request.log.error({ err: known.cause }, 'a row of the ledger was altered')
   reply.header('x-request-id', request.id)
   for (const name of OF_THE_BYTES) reply.removeHeader(name)
   return refuse(request, reply, problemOf(known, request.id))

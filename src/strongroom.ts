@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Blob, Ledger } from '../db/ledger.ts'
+import type { Blob, Ledger, LedgerDamaged } from '../db/ledger.ts'
 import { type AuditLog, createAuditLog } from './access/audit-log.ts'
 import type { Announce } from './access/first-admin.ts'
 import type { Config } from './config.ts'
@@ -114,6 +114,10 @@ function wire(
     await vault.quarantine(blob.vaultId)
   }
 
+  const onAltered = (why: LedgerDamaged, { path, subject, revision }: ReadContext): void => {
+    log.error({ err: why, path, subject, revision }, 'rows of the ledger were altered')
+  }
+
   const readVerified = createVerifiedReader({
     ledger,
     blobs,
@@ -198,7 +202,7 @@ function wire(
         maxMetadataKeys: config.MAX_METADATA_KEYS,
       },
     }),
-    verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt }),
+    verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt, onAltered }),
     compareTensors: createCompareTensors(readVerified, pool),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
     verifications: createGate(config.MAX_VERIFICATIONS),

@@ -27,6 +27,8 @@ const ROWS_PER_TURN = 500
 /** Each name is looked up in each file. */
 const MAX_LOOK_UPS = 500_000
 const MAX_TOLD = 100
+/** Of the shortest header and its length: no tensor begins before. */
+const LEAST_HEADER_BYTES = 10
 
 /** @throws {RegistryError} NOT_FOUND with the nearest names; INVALID_REQUEST when several files hold the name. */
 export async function findTensor(
@@ -127,7 +129,10 @@ async function addPrefixed(
   } while (after !== undefined)
 }
 
-/** A row that was altered must not lead out of its file, nor make a tensor of other bytes than its own count. */
+/**
+ * A row must not lead out of its file, nor make a tensor of other bytes than its own count, even where its digest was
+ * altered along with it (db/row-digest.ts).
+ */
 export function checkedBits(
   { dtype, shape, begin, end }: Tensor,
   { path, blob }: VersionFile,
@@ -135,7 +140,8 @@ export function checkedBits(
   const code = DTYPES.findIndex(({ name }) => name === dtype)
   const elements = shape.includes(0) ? 0 : shape.reduce((product, dim) => product * dim, 1)
   const bits = DTYPES[code]?.bits
-  const fits = begin >= 0 && end <= blob.size && bytesOfElements(code, elements) === end - begin
+  const isInside = begin >= LEAST_HEADER_BYTES && end <= blob.size
+  const fits = isInside && bytesOfElements(code, elements) === end - begin
   if (bits === undefined || !fits) {
     throw new RegistryError(
       'INTEGRITY_FAILURE',

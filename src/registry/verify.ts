@@ -1,4 +1,12 @@
-import { type Blob, LEAVES_PER_PAGE, type Ledger, type VersionFile } from '../../db/ledger.ts'
+import { setImmediate } from 'node:timers/promises'
+import {
+  type Blob,
+  LEAVES_PER_PAGE,
+  type Ledger,
+  LedgerDamaged,
+  type Tensor,
+  type VersionFile,
+} from '../../db/ledger.ts'
 import type { HashPool, Session } from '../hashing/pool.ts'
 import { SLOT_BYTES } from '../hashing/slots.ts'
 import type { OpenBlobs } from '../vault/open-blobs.ts'
@@ -10,8 +18,10 @@ export interface FileVerdict {
   readonly valid: boolean
   readonly sha256: string
   readonly size: number
-  /** The first chunk that doesn't hold; absent for bytes that were quarantined before and aren't read again. */
+  /** The first chunk that doesn't hold; absent for bytes that were quarantined before and aren't read again, and for altered rows. */
   readonly chunk?: number
+  /** Its bytes hold, and the ledger's rows of its tensors don't. For the audit log: an answer doesn't tell. */
+  readonly rows?: 'altered'
 }
 
 export type VerifyVersion = (
@@ -20,15 +30,21 @@ export type VerifyVersion = (
 
 /** Leaves that one job re-reads: a worker is kept from urgent work no longer than that. */
 const LEAVES_PER_JOB = 8
+/** Rows of tensors that are read in one go: a few milliseconds. */
+const ROWS_PER_TURN = 500
 
-/** Re-reads every byte of a version at rest, past the cache, against each leaf and the whole. */
+/**
+ * Re-reads every byte of a version at rest, past the cache, against each leaf and the whole; and the row of every tensor
+ * against its digest. `onAltered` hears of rows that don't hold: the bytes they are about do, and are not quarantined.
+ */
 export function createVerifyVersion(parts: {
   readonly ledger: Ledger
   readonly blobs: OpenBlobs
   readonly pool: HashPool
   readonly onCorrupt: OnCorrupt
+  readonly onAltered: (why: LedgerDamaged, context: ReadContext) => void
 }): VerifyVersion {
-  const { ledger, blobs, pool, onCorrupt } = parts
+  const { ledger, blobs, pool, onCorrupt, onAltered } = parts
 
   /** The first chunk that doesn't hold; undefined when all of the blob does. */
   async function firstBadChunk(blob: Blob, session: Session): Promise<number | undefined> {
@@ -75,7 +91,35 @@ export function createVerifyVersion(parts: {
     return digests?.length === count * 32 ? digests : undefined
   }
 
-  async function verifyFile(
+  /** What is wrong with the rows of a file's tensors. One of them too many or too few is. */
+  async function alteredRow(file: VersionFile): Promise<LedgerDamaged | undefined> {
+    let count = 0
+    let page: readonly Tensor[]
+    let last = ''
+    try {
+      do {
+        page = await ledger.tensorPage(file, last, ROWS_PER_TURN)
+        count += page.length
+        last = page.at(-1)?.name ?? last
+        await setImmediate()
+      } while (page.length === ROWS_PER_TURN && count <= file.tensors)
+    } catch (error) {
+      if (error instanceof LedgerDamaged) return error
+      throw error
+    }
+    if (count === file.tensors) return undefined
+    return new LedgerDamaged(`there are not ${file.tensors} rows of tensors`, file.path)
+  }
+
+  async function verifyFile(file: VersionFile, context: ReadContext): Promise<FileVerdict> {
+    const verdict = await verifyBytes(file, context)
+    const altered = verdict.valid ? await alteredRow(file) : undefined
+    if (altered === undefined) return verdict
+    onAltered(altered, context)
+    return { ...verdict, valid: false, rows: 'altered' }
+  }
+
+  async function verifyBytes(
     { path, blob }: Pick<VersionFile, 'path' | 'blob'>,
     context: ReadContext,
   ): Promise<FileVerdict> {
@@ -88,7 +132,7 @@ export function createVerifyVersion(parts: {
       // A repair may have put another copy in this one's place meanwhile: that one is to be judged.
       const now = await ledger.blob(blob.id)
       if (now !== undefined && now.vaultId !== blob.vaultId)
-        return await verifyFile({ path, blob: now }, context)
+        return await verifyBytes({ path, blob: now }, context)
       await onCorrupt(blob, chunk, context)
       return { path, valid: false, sha256, size, chunk }
     } finally {

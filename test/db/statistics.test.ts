@@ -67,9 +67,9 @@ function writeFirstSchema(folder: string, published: PublishedFile): void {
       (9, 7, '1', x'${revision}', 'available', NULL, '{}', '[]', 10, 3, 18, '${time}', 'name');
     INSERT INTO files VALUES (9, 'model.safetensors', 5);
     INSERT INTO tags VALUES (7, 'latest', 9, '${time}');`)
-  const tensor = db.prepare('INSERT INTO tensors VALUES (5, ?, ?, ?, ?, ?, zeroblob(32))')
+  const tensor = db.prepare('INSERT INTO tensors VALUES (5, ?, ?, ?, ?, ?, ?)')
   for (const [i, { name }] of TENSORS.entries())
-    tensor.run(name, 'F32', '[2,3]', i * 24, i * 24 + 24)
+    tensor.run(name, 'F32', '[2,3]', i * 24, i * 24 + 24, sha256(name))
   db.close()
 }
 
