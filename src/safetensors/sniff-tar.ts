@@ -18,7 +18,7 @@ export function sniffTar(head: Uint8Array): Guess | undefined {
   if (magic.length === MAGIC.length && magic.every((byte, i) => byte === MAGIC[i]))
     return { looksLike: 'tar', isCertain: true }
   if (head.length < HEADER_BYTES) return { looksLike: 'unknown', isCertain: false }
-  return isChecksumRight(head) ? { looksLike: 'tar', isCertain: true } : undefined
+  return hasTarChecksum(head) ? { looksLike: 'tar', isCertain: true } : undefined
 }
 
 /** Printable bytes, the first of them ASCII, then NULs only; as far as the head goes. */
@@ -39,10 +39,31 @@ function isNumber(head: Uint8Array, at: number): boolean {
     .every((byte) => byte === 0 || byte === SPACE || (byte >= 0x30 && byte <= 0x37))
 }
 
-/** The sum of the header's bytes, those of the checksum itself taken as spaces. */
-function isChecksumRight(head: Uint8Array): boolean {
+/**
+ * Whether a whole header holds the sum of its bytes, those of the sum itself taken as spaces: by that alone some readers
+ * know a tar, whatever its name is. They take the sum in octal or, where its first bit is set, in binary, and bytes
+ * with a sign as well.
+ */
+export function hasTarChecksum(head: Uint8Array): boolean {
   const field = head.subarray(CHECKSUM_AT, CHECKSUM_AT + NUMBER_BYTES)
-  const written = parseInt(String.fromCharCode(...field).replaceAll('\0', ' '), 8)
-  const all = head.subarray(0, HEADER_BYTES).reduce((sum, byte) => sum + byte, 0)
-  return written === all - field.reduce((sum, byte) => sum + byte, 0) + NUMBER_BYTES * SPACE
+  const written = readSum(field)
+  if (Number.isNaN(written)) return false
+  const spaces = NUMBER_BYTES * SPACE
+  const others = [
+    ...head.subarray(0, CHECKSUM_AT),
+    ...head.subarray(CHECKSUM_AT + NUMBER_BYTES, HEADER_BYTES),
+  ]
+  const unsigned = others.reduce((sum, byte) => sum + byte, spaces)
+  const signed = others.reduce((sum, byte) => sum + byte - (byte > 0x7f ? 0x100 : 0), spaces)
+  return written === unsigned || written === signed
+}
+
+/** As loosely as any reader: NULs and spaces around it, a sign, Python's `0o` and `_`. */
+function readSum([first = 0, ...rest]: Uint8Array): number {
+  const binary = rest.reduce((sum, byte) => sum * 256 + byte, 0)
+  if (first === 0x80) return binary
+  if (first === 0xff) return binary - 256 ** rest.length
+  const text = String.fromCharCode(first, ...rest).replace(/^[\0\s]+/, '')
+  const [digits = ''] = /^[-+]?[0-7_]*/.exec(text.replace(/0o/i, '').replaceAll('_', '')) ?? []
+  return parseInt(digits, 8)
 }

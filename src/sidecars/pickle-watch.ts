@@ -1,48 +1,39 @@
-// Pickles of protocols 0 and 1 are text, and what loads them calls as it reads, whatever follows. So text is read as
-// Python's unpickler would read it (opcodes as in pickletools), none of it done, for as long as that succeeds.
+// Pickles of protocols 0 and 1 are text, and what loads them imports and calls as it reads, whatever follows. So text is
+// read as Python's unpicklers would read it (opcodes as in pickletools), none of it done, for as long as one of them
+// might go on: pickle.load, which is in C, and pickle._load, which is in Python. The first import is the end: a module
+// that is imported has run, and what came of it need not be called to be changed (BUILD, SETITEM, APPEND). The C one
+// wants a mark beneath INST, the other imports first. Without an import nothing but values comes about, and no call.
 
-/** Tells whether a byte may stand in a line that an opcode reads. */
-type Allowed = (byte: number) => boolean
+import { createModuleName } from './module-name.ts'
 
 type Argument =
   | { readonly kind: 'bytes'; readonly count: number }
   /** Bytes, whose number comes first, little-endian, in so many bytes. */
   | { readonly kind: 'counted'; readonly width: number }
-  | { readonly kind: 'lines'; readonly count: number; readonly allowed: Allowed }
+  /** Whatever stands on it is taken: which numbers a loader reads is a long story, and another in each one. */
+  | { readonly kind: 'line' }
+  /** A line with a module's name, and another that no longer matters: the module has run by then. */
+  | { readonly kind: 'module' }
 
 interface Opcode {
   readonly argument: Argument
   /** Taken off the stack: so many values, or all down to the last mark. */
   readonly takes: number | 'mark'
   readonly gives: number
-  /** Finds something by its name, or calls what was found. */
-  readonly does: 'imports' | 'calls' | undefined
 }
 
 const LINE_FEED = 0x0a
-const isWithin = (characters: string): Allowed => {
-  const codes: ReadonlySet<number> = new Set(Buffer.from(characters))
-  return (byte) => codes.has(byte)
-}
-const any: Allowed = () => true
-const integer = isWithin('0123456789+-_L \t\r')
-const float = isWithin('0123456789+-_.eEinfatyINFATY \t\r')
-/** Names of modules and of what they hold: prose has spaces, and hardly ever gets further. */
-const name: Allowed = (byte) => byte > 0x20
-
 const NONE: Argument = { kind: 'bytes', count: 0 }
 const bytes = (count: number): Argument => ({ kind: 'bytes', count })
 const prefixed = (width: number): Argument => ({ kind: 'counted', width })
-const line = (allowed: Allowed): Argument => ({ kind: 'lines', count: 1, allowed })
-const names: Argument = { kind: 'lines', count: 2, allowed: name }
+const line: Argument = { kind: 'line' }
+const module: Argument = { kind: 'module' }
 
 const OPCODES: ReadonlyMap<number, Opcode> = new Map(
   (
     [
       ['N)]}\x88\x89\x8f\x97', NONE, 0, 1],
-      ['IL', line(integer), 0, 1],
-      ['F', line(float), 0, 1],
-      ['SVP', line(any), 0, 1],
+      ['ILFSVPg', line, 0, 1],
       ['K', bytes(1), 0, 1],
       ['M', bytes(2), 0, 1],
       ['J', bytes(4), 0, 1],
@@ -50,10 +41,9 @@ const OPCODES: ReadonlyMap<number, Opcode> = new Map(
       ['UC\x8a\x8c', prefixed(1), 0, 1],
       ['TXB\x8b', prefixed(4), 0, 1],
       ['\x8d\x8e\x96', prefixed(8), 0, 1],
-      ['g', line(integer), 0, 1],
       ['h', bytes(1), 0, 1],
       ['j', bytes(4), 0, 1],
-      ['p', line(integer), 1, 1],
+      ['p', line, 1, 1],
       ['q', bytes(1), 1, 1],
       ['r', bytes(4), 1, 1],
       ['\x94\x98Q\x85', NONE, 1, 1],
@@ -66,31 +56,30 @@ const OPCODES: ReadonlyMap<number, Opcode> = new Map(
       ['eu\x90', NONE, 'mark', 0],
       ['\x80', bytes(1), 0, 0],
       ['\x95', bytes(8), 0, 0],
-      ['c', names, 0, 1, 'imports'],
-      ['\x93', NONE, 2, 1, 'imports'],
-      ['\x82', bytes(1), 0, 1, 'imports'],
-      ['\x83', bytes(2), 0, 1, 'imports'],
-      ['\x84', bytes(4), 0, 1, 'imports'],
-      ['Rb\x81', NONE, 2, 1, 'calls'],
-      ['\x92', NONE, 3, 1, 'calls'],
-      ['o', NONE, 'mark', 1, 'calls'],
-      ['i', names, 'mark', 1, 'calls'],
+      ['Rb\x81', NONE, 2, 1],
+      ['\x92', NONE, 3, 1],
+      ['o', NONE, 'mark', 1],
+      ['ci', module, 0, 0],
     ] as const
-  ).flatMap(([codes, argument, takes, gives, does]) =>
+  ).flatMap(([codes, argument, takes, gives]) =>
     [...Buffer.from(codes, 'latin1')].map((code): [number, Opcode] => [
       code,
-      { argument, takes, gives, does },
+      { argument, takes, gives },
     ]),
   ),
 )
-const [MARK, STOP, POP, INST] = Buffer.from('(.0i')
+/** EXT1, EXT2, EXT4 and STACK_GLOBAL import what a registry or the stack names. */
+const IMPORTS: ReadonlySet<number> = new Set([0x82, 0x83, 0x84, 0x93])
+const [MARK, STOP, POP] = Buffer.from('(.0')
 /** More than anything but an attack has open at once. */
 const MAX_MARKS = 1000
 
 /** Reads text as it comes. */
 export interface PickleWatch {
-  /** Where in `bytes` a loader would call something that the text names; −1 while it would not. */
+  /** Where in `bytes` a loader would import what the text names; −1 while it would not. */
   read: (bytes: Uint8Array) => number
+  /** The text is over: whether a loader would import what its last line names, which no line feed ends. */
+  end: () => boolean
 }
 
 export function createPickleWatch(): PickleWatch {
@@ -98,15 +87,16 @@ export function createPickleWatch(): PickleWatch {
   let isAlive = true
   let code: number | undefined
   let opcode: Opcode | undefined
-  /** Of the argument: bytes or lines to come, and how much of a count was read. */
+  /** Of the argument: bytes to come, and how much of a count was read. */
   let left = 0
   let counted = 0
   let count = 0
+  let name = createModuleName()
   /** Values since the last mark, and below each mark. */
   let depth = 0
   const below: number[] = []
-  let hasImported = false
 
+  /** True where something is imported, or could be by what lies deeper than this looks. */
   function begin(byte: number): boolean {
     if (byte === MARK) {
       below.push(depth)
@@ -114,12 +104,14 @@ export function createPickleWatch(): PickleWatch {
       return below.length > MAX_MARKS
     }
     if (byte === STOP) return stop()
+    if (IMPORTS.has(byte)) return true
     opcode = OPCODES.get(byte)
     if (opcode === undefined) return die()
     code = byte
     counted = 0
     count = 0
-    left = opcode.argument.kind === 'counted' ? -1 : opcode.argument.count
+    left = opcode.argument.kind === 'bytes' ? opcode.argument.count : -1
+    if (opcode.argument.kind === 'module') name = createModuleName()
     return left === 0 && perform(opcode)
   }
 
@@ -138,7 +130,7 @@ export function createPickleWatch(): PickleWatch {
 
   /** Takes what it can of the argument from `from` on, a byte at least; returns how far. */
   function readArgument(bytes: Uint8Array, from: number, { argument }: Opcode): number {
-    if (argument.kind === 'lines') return readLine(bytes, from, argument.allowed)
+    if (argument.kind === 'line') return readLine(bytes, from)
     if (left === -1 && argument.kind === 'counted') {
       count += (bytes[from] ?? 0) * 256 ** counted
       counted += 1
@@ -150,23 +142,18 @@ export function createPickleWatch(): PickleWatch {
     return from + taken
   }
 
-  function readLine(bytes: Uint8Array, from: number, allowed: Allowed): number {
+  function readLine(bytes: Uint8Array, from: number): number {
     const end = bytes.indexOf(LINE_FEED, from)
-    const part = bytes.subarray(from, end === -1 ? bytes.length : end)
-    if (allowed !== any && !part.every(allowed)) {
-      die()
-      return bytes.length
-    }
-    if (end !== -1) left -= 1
-    return from + part.length + (end === -1 ? 0 : 1)
+    if (end === -1) return bytes.length
+    left = 0
+    return end + 1
   }
 
-  function perform({ takes, gives, does }: Opcode): boolean {
+  function perform({ takes, gives }: Opcode): false {
     opcode = undefined
     if (!take(takes)) return die()
     depth += gives
-    hasImported ||= does === 'imports'
-    return does === 'calls' && (hasImported || code === INST)
+    return false
   }
 
   function take(takes: Opcode['takes']): boolean {
@@ -182,20 +169,28 @@ export function createPickleWatch(): PickleWatch {
     return true
   }
 
+  /** Whether the byte makes a loader import something. */
+  function readName(byte: number): boolean {
+    const verdict = name.read(byte)
+    return verdict === 'imports' || (verdict === 'fails' && die())
+  }
+
   return {
     read(bytes) {
       for (let i = 0; isAlive && i < bytes.length;) {
-        let calls: boolean
-        if (opcode === undefined) {
-          calls = begin(bytes[i] ?? 0)
+        let imports: boolean
+        if (opcode === undefined || opcode.argument.kind === 'module') {
+          const byte = bytes[i] ?? 0
+          imports = opcode === undefined ? begin(byte) : readName(byte)
           i += 1
         } else {
           i = readArgument(bytes, i, opcode)
-          calls = left === 0 && perform(opcode)
+          imports = left === 0 && perform(opcode)
         }
-        if (calls) return i - 1
+        if (imports) return i - 1
       }
       return -1
     },
+    end: () => isAlive && opcode?.argument.kind === 'module' && name.end(),
   }
 }

@@ -4,10 +4,12 @@
 //   SentencePiece  1 piece (string)   2 score (float)   3 type (enum)
 //
 // Every field of a model is a message: its tag, its length, its bytes. Pieces are read to the last byte; the others
-// may hold any bytes (a character map), so the formats that are found elsewhere than at a file's start are looked for.
+// field by field (spec-message.ts), and those may hold any bytes (a character map), so the formats that are found
+// elsewhere than at a file's start are looked for.
 
 import { Fault, type Reader } from './fault.ts'
 import { createHiddenWatch } from './hidden-formats.ts'
+import { createSpecMessage } from './spec-message.ts'
 import { createUtf8 } from './utf8.ts'
 
 /** `1`, wire type 2: what every model begins with. */
@@ -24,6 +26,7 @@ type State = (byte: number) => void
 export function createSentencepieceReader(): Reader {
   const utf8 = createUtf8()
   const hidden = createHiddenWatch()
+  let spec = createSpecMessage()
   let position = 0
   let state: State = messageTag
   let isPiece = false
@@ -65,13 +68,16 @@ export function createSentencepieceReader(): Reader {
     if (!takeLength(byte)) return
     messageLeft = length
     hasText = false
+    spec = createSpecMessage()
     if (isPiece) state = fieldTag
-    else state = messageLeft === 0 ? messageTag : anything
+    else state = messageLeft === 0 ? messageTag : specByte
     if (isPiece && messageLeft === 0) fail('a piece is empty')
   }
 
-  function anything(): void {
+  function specByte(byte: number): void {
     messageLeft -= 1
+    const trouble = spec.read(byte, messageLeft)
+    if (trouble !== undefined) fail(trouble)
     if (messageLeft === 0) state = messageTag
   }
 
@@ -120,18 +126,10 @@ export function createSentencepieceReader(): Reader {
     if (messageLeft === 0 && !hasText) fail('a piece has no text')
   }
 
-  /** Bytes that may be any go by at once. */
-  function skip(bytes: Uint8Array, from: number): number {
-    const count = Math.min(messageLeft - 1, bytes.length - from)
-    messageLeft -= count
-    return from + count
-  }
-
   return {
     write(bytes) {
       const start = position
       for (let i = 0; i < bytes.length; i++) {
-        if (state === anything) i = skip(bytes, i)
         position = start + i
         const byte = bytes[i]
         if (byte !== undefined) state(byte)

@@ -9,6 +9,7 @@ const LINE_ENDS_AND_TABS: ReadonlySet<number> = new Set([
   FORM_FEED,
   CARRIAGE_RETURN,
 ])
+const IMPORTS = 'whoever loads it as a pickle would run the module that it names'
 
 /**
  * UTF-8 without control characters but tabs and line ends, so that no archive or program can be among it, and
@@ -27,7 +28,7 @@ export function createTextReader(): Reader {
         { at: findControl(bytes), sentence: 'a control character stands in it' },
         {
           at: pickle.read(bytes),
-          sentence: 'whoever loads it as a pickle would run what it says',
+          sentence: IMPORTS,
           looksLike: 'pickle' as const,
         },
       ].filter(({ at }) => at !== -1)
@@ -37,6 +38,7 @@ export function createTextReader(): Reader {
     },
     end() {
       if (!utf8.isWhole) throw new Fault(position, 'it ends inside a character')
+      if (pickle.end()) throw new Fault(position, IMPORTS, 'pickle')
     },
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
-import { latin1, piece, sentencepieceModel } from '../sidecars/fixture.ts'
+import { latin1, piece, sentencepieceModel, tarOfModel } from '../sidecars/fixture.ts'
 import { blobsOf, fileUrl, MIB, staged, verdict, weights } from './hostile.ts'
 import { pickles, zip } from './pickles.ts'
 
@@ -37,8 +37,36 @@ function hiddenPickles(command: string): readonly Buffer[] {
     ...[`${'N0'.repeat(100_000)}${call}`, `${call}\n# A model\n\nIt does this.\n`],
     ...[`(S'${command}'\nios\nsystem\n.`, `(cos\nsystem\nS'${command}'\no.`],
   ]
-  return [...pickles(command), ...hidden.map((text) => Buffer.from(text))]
+  const numbers = ['I0x10', 'I\x0c1', 'I1_0', 'L0o7L', 'F\x0c1', 'F1e5'].map(
+    (number) => `${number}\n0${call}`,
+  )
+  const puts = [`I1\np\x0c1\n0${call}`]
+  return [...pickles(command), ...[...hidden, ...numbers, ...puts].map((text) => Buffer.from(text))]
 }
+
+/** What changes the loader's modules, or runs one, and calls nothing. */
+const UNCALLED = [
+  "csys\n__dict__\nS'append'\ncos\nsystem\ns0cos\nsys\nS'true'\na.",
+  "cbuiltins\n__dict__\nS'print'\ncos\nsystem\ns.",
+  "cos\nenviron\nS'LD_PRELOAD'\nS'/tmp/x.so'\ns.",
+  'cthis\ns\n.',
+  'cthis\nwhat follows\n',
+  'cthis.and so on\n',
+  'cthis ',
+  'ithis\ns\n',
+].flatMap((text) =>
+  ['', 'N0', 'Vtext\n0', '(l0', 'I1\n0', "S'# hello'\n0", 'NNN000'].map((start) => start + text),
+)
+
+t.test('what imports and calls nothing is refused in text', async (t) => {
+  for (const text of UNCALLED)
+    t.match(
+      await put('README.md', latin1(text)),
+      { status: 422, looks_like: 'pickle' },
+      JSON.stringify(text),
+    )
+  t.same([...staged(server), ...blobsOf(server)], [], 'nothing stayed')
+})
 
 t.test('a pickle is refused under the name of every sidecar, and never runs', async (t) => {
   for (const path of NAMES)
@@ -57,10 +85,11 @@ t.test('a pickle is refused under the name of every sidecar, and never runs', as
 const LOAD = `
 import io, json, pickle, sys
 for text in json.load(sys.stdin):
-    stream = io.BytesIO(bytes.fromhex(text))
-    try:
-        while True: pickle.load(stream)
-    except Exception: pass
+    for load in pickle.load, pickle._load:
+        stream = io.BytesIO(bytes.fromhex(text))
+        try:
+            while True: load(stream)
+        except Exception: pass
 `
 
 t.test('the hidden pickles of this attack are live', async (t) => {
@@ -110,6 +139,7 @@ t.test('an archive or weights in a model of pieces are refused', async (t) => {
     ['an archive behind it', Buffer.concat([sentencepieceModel(), archive])],
     ['an archive in a piece', Buffer.concat([sentencepieceModel(), piece(archive)])],
     ['weights whose length is a tag', polyglot],
+    ['a tar whose first name begins with a piece', tarOfModel()],
   ] as const)
     t.match(await put('tokenizer.model', bytes), { status: 422, reason: 'not_safetensors' }, what)
   t.same([...staged(server), ...blobsOf(server)], [], 'nothing stayed')

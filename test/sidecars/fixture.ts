@@ -78,3 +78,25 @@ export const sentencepieceModel = (
     field(0x22, Buffer.alloc(0)),
     field(0x2a, Buffer.alloc(0)),
   ])
+
+/** A header of tar without `ustar`, whose name begins as a model does, and the file behind it in a field of the specs. */
+export function tarOfModel(
+  sum: (sum: number) => Buffer = (n) => latin1(`${n.toString(8).padStart(6, '0')}\0 `),
+): Buffer {
+  const tar = Buffer.alloc(2048)
+  latin1('\x0a\x03\x0a\x01a\x12').copy(tar)
+  // trainer_spec to the last byte: a length of two bytes, one field over all of it.
+  const length = 2048 - 8
+  latin1(String.fromCharCode((length & 127) | 128, length >> 7)).copy(tar, 6)
+  latin1(String.fromCharCode(0x0a, ((length - 3) & 127) | 128, (length - 3) >> 7)).copy(tar, 8)
+  tar.write('b'.repeat(80), 11)
+  for (const [at, text] of [
+    [100, '0000644\0'],
+    [124, '00000000001\0'],
+    [156, '0'],
+  ] as const)
+    tar.write(text, at, 'latin1')
+  tar.fill(' ', 148, 156)
+  sum(tar.subarray(0, 512).reduce((all, byte) => all + byte, 0)).copy(tar, 148)
+  return tar
+}

@@ -1,8 +1,9 @@
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { createSentencepieceReader } from '../../src/sidecars/sentencepiece.ts'
 import { zip } from '../attacks/pickles.ts'
-import { faultIn, field, latin1, piece, sentencepieceModel } from './fixture.ts'
+import { faultIn, field, latin1, piece, sentencepieceModel, tarOfModel } from './fixture.ts'
 
 const faultOf = (file: Uint8Array, lengths?: readonly number[]): number | undefined =>
   faultIn(createSentencepieceReader(), file, lengths)
@@ -59,18 +60,71 @@ t.test('what no model holds is refused at its byte', async (t) => {
   }
 })
 
-t.test('an archive in the bytes of a character map is found', async (t) => {
+t.test('an archive or a program in the bytes of a character map is found', async (t) => {
   const archive = zip('data.pkl', latin1('cos\nsystem\n.'))
   const hdf5 = Buffer.concat([Buffer.alloc(600), latin1('\x89HDF\r\n\x1a\n'), Buffer.alloc(99)])
   for (const [what, map] of [
     ['a ZIP', archive],
-    ['a ZIP with a comment', Buffer.concat([archive, Buffer.alloc(60_000)])],
+    // Python 3.11 finds the record behind which 65,536 bytes stand; others look further.
+    ...[60_000, 65_534, 65_535, 65_536, 65_537, 200_000].map(
+      (comment) =>
+        [`a ZIP before ${comment} bytes`, Buffer.concat([archive, Buffer.alloc(comment)])] as const,
+    ),
     ['HDF5', hdf5],
+    ['7z', latin1("7z\xbc\xaf'\x1c\0\x04")],
+    ['RAR', latin1('Rar!\x1a\x07\x01\0')],
+    ['xz', latin1('\xfd7zXZ\0\0\x04')],
+    ['ELF', latin1('\x7fELF\x02\x01\x01')],
+    ['gzip', gzipSync('text')],
+    ['a pickle', latin1('\x80\x02cthis\ns\n.')],
+    ['PDF', latin1('%PDF-1.7')],
+    ['a disc', Buffer.concat([Buffer.alloc(32_768), latin1('\x01CD001\x01\0')])],
   ] as const)
     for (const length of [1, 5, 1 << 20])
       t.not(faultOf(sentencepieceModel(map), [length]), undefined, `${what}, by ${length}`)
-  const far = Buffer.concat([archive, Buffer.alloc(70_000)])
-  t.equal(faultOf(sentencepieceModel(far)), undefined, 'where no reader of archives finds it')
+})
+
+t.test(
+  'a tar whose first name begins as a model does is refused, however its sum is written',
+  async (t) => {
+    for (const [what, sum] of [
+      ['octal', (n: number) => latin1(`${n.toString(8).padStart(6, '0')}\0 `)],
+      ['octal with spaces', (n: number) => latin1(` ${n.toString(8)}  `.slice(0, 8))],
+      ['octal as Python has it', (n: number) => latin1(`0o${n.toString(8)}\0`.slice(0, 8))],
+      ['binary', (n: number) => latin1(`\x80\0\0\0\0\0${String.fromCharCode(n >> 8, n & 255)}`)],
+    ] as const)
+      for (const length of [1, 511, 2048])
+        t.equal(faultOf(tarOfModel(sum), [length]), 0, `${what}, by ${length}`)
+    t.equal(
+      faultOf(tarOfModel(() => latin1('777777\0 '))),
+      undefined,
+      'with another sum it is none',
+    )
+  },
+)
+
+t.test('the specs are whole messages', async (t) => {
+  const spec = (bytes: string) => Buffer.concat([piece('a'), field(0x12, latin1(bytes))])
+  const good = [
+    '\x18\x02',
+    '\x0a\0',
+    '\xc2\x0c\x01a',
+    '\x55\0\0\0\0',
+    '\x51\0\0\0\0\0\0\0\0',
+    '\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01',
+  ]
+  for (const bytes of good) t.equal(faultOf(spec(bytes)), undefined, JSON.stringify(bytes))
+  for (const bytes of [
+    'a',
+    '\x18',
+    '\x0a\x05a',
+    '\x0b\x0c',
+    '\x02\0',
+    '\x15\0\0\0',
+    '\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01',
+  ])
+    for (const length of [1, 100])
+      t.not(faultOf(spec(bytes), [length]), undefined, JSON.stringify(bytes))
 })
 
 t.test('no bytes make it fail in another way', async () => {

@@ -63,6 +63,8 @@ t.test('the byte at which it stops being text is told', async (t) => {
     ['a surrogate', latin1('#\xed\xa0\x80'), 2],
     ['what lies beyond Unicode', latin1('#\xf4\x90\x80\x80'), 2],
     ['half a character', latin1('#\xe6\xbc'), 3],
+    ['a module that a pickle names', latin1('cthis\ns\n.'), 5],
+    ['a module that ends with the file', latin1('N0cthis'), 7],
   ] as const)
     t.equal(faultIn(createTextReader(), text), at, what)
 })
