@@ -377,26 +377,7 @@ export interface Ledger {
   close(): Promise<void>
 }
 
-/** The ledger can't be opened as it is; the message says what to do. */
-export class LedgerRefused extends Error {
-  override readonly name = 'LedgerRefused'
-}
-
-/** The disk under the ledger is full: nothing of the transaction remains. */
-export class LedgerFull extends Error {
-  override readonly name = 'LedgerFull'
-}
-
-/** A row of the ledger doesn't say what the ledger wrote: somebody altered it. `path` is of the file that it is about. */
-export class LedgerDamaged extends Error {
-  override readonly name = 'LedgerDamaged'
-  readonly path: string
-
-  constructor(message: string, path = '', options?: ErrorOptions) {
-    super(message, options)
-    this.path = path
-  }
-}
+export { LedgerDamaged, LedgerFull, LedgerRefused } from './failures.ts'
 
 export interface LedgerOptions {
   /** The ledger's folder; it exists. */
