@@ -38,7 +38,7 @@ export function selectRoutes(
     whole: 'A safetensors file of just these tensors, the same for the same tensors',
     operation: 'Selection',
     summaries: { get: 'Download some tensors as one file', head: 'The headers of a selection' },
-    refusals: [413, 429],
+    refusals: [413, 429, 431],
   })
 
   const serveSelection = async (

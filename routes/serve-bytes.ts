@@ -94,17 +94,20 @@ interface Described {
   readonly operation: string
   readonly summaries: { readonly get: string; readonly head: string }
   readonly refusals: readonly number[]
+  /** Headers of good answers beside those that all bytes have: name → what it says. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Options of the two routes at its address. Fastify's own HEAD would run the GET and throw its bytes away. */
-export function bytesOptions({ schema, whole, operation, summaries, refusals }: Described) {
+export function bytesOptions(route: Described) {
+  const { schema, whole, operation, summaries, refusals, headers = {} } = route
   const described = {
     ...schema,
     tags: ['reading'],
     response: answers(
       {
-        200: bytesOf(whole),
-        206: bytesOf('One range, or several as multipart/byteranges'),
+        200: bytesOf(whole, headers),
+        206: bytesOf('One range, or several as multipart/byteranges', headers),
         304: { description: 'Not modified' },
       },
       ...[400, 401, 403, 404, 410, 412, 416, ...refusals],
@@ -124,8 +127,22 @@ export function bytesOptions({ schema, whole, operation, summaries, refusals }: 
   }
 }
 
-const bytesOf = (description: string): unknown => ({
+/** Of every good answer with bytes. */
+const BYTES_HEADERS = {
+  'X-Checkpoint-Revision': 'Revision of the version that the ref led to',
+  'X-Checkpoint-Version': 'Its name',
+  ETag: 'Strong: `"sha256-HEX"`, or `"derived-HEX"` of a slice or selection',
+  'Repr-Digest': 'SHA-256 of the whole (RFC 9530), where it is known',
+}
+
+const bytesOf = (description: string, headers: Readonly<Record<string, string>>): unknown => ({
   description,
+  headers: Object.fromEntries(
+    Object.entries({ ...BYTES_HEADERS, ...headers }).map(([name, says]) => [
+      name,
+      { type: 'string', description: says },
+    ]),
+  ),
   content: { 'application/octet-stream': { schema: {} } },
 })
 

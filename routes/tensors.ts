@@ -52,6 +52,10 @@ export function tensorRoutes(
     operation: 'Tensor',
     summaries: { get: 'Download a tensor, or a slice of it', head: 'The headers of a tensor' },
     refusals: [422],
+    headers: {
+      'X-Tensor-Dtype': 'As safetensors names it',
+      'X-Tensor-Shape': 'Of what is sent: a JSON array',
+    },
   })
 
   const serveTensor = async (

@@ -3,7 +3,7 @@ import { description } from '../client/answers.ts'
 import { askJson } from '../client/connection.ts'
 import { pathOfVersion } from '../client/registry.ts'
 import { addClientOptions, type ClientOptions, connect, parseVersionRef } from './client-options.ts'
-import { type Shell, UsageError } from './shell.ts'
+import type { Shell } from './shell.ts'
 import { showTensors } from './show-tensors.ts'
 import { summaryOf } from './summary.ts'
 import { printable } from './words.ts'
@@ -22,15 +22,17 @@ export function addShow(program: Command, shell: Shell): void {
     .argument('<owner/name@ref>')
     .option('--tensors', 'list the tensors: name, dtype, shape, size and SHA-256')
     .option('--prefix <prefix>', 'only tensors whose names begin so')
-    .option('--stats', 'of each tensor its NaN, infinities, zeros, least, greatest, mean and norm')
+    .option(
+      '--stats',
+      'list them with NaN, infinities, zeros, least, greatest, mean and norm of each',
+    )
   addClientOptions(command).action(async (target: string, options: ShowOptions) => {
     const wanted = parseVersionRef(target)
     const { prefix = '', stats: withStats = false, json: isJson = false } = options
-    if (options.tensors === true) {
+    if (options.tensors === true || prefix !== '' || withStats) {
       await showTensors(connect(options, shell), wanted, { prefix, withStats, isJson }, shell)
       return
     }
-    if (prefix !== '' || withStats) throw new UsageError('--prefix and --stats are for --tensors.')
     const ask = { method: 'GET', path: pathOfVersion(wanted) } as const
     const { document, raw } = await askJson(connect(options, shell), ask, description)
     if (isJson) {

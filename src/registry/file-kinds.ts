@@ -21,15 +21,11 @@ export async function kindsOf(
   version: VersionName,
 ): Promise<KindOf> {
   const known = await ledger.resolve(owner, name, version)
-  if (known?.via !== 'version') {
-    const { sidecars } = effective(await ledger.policies(owner, name))
-    return (path) => kindOf(path, sidecars)
-  }
+  const { sidecars } = effective(await ledger.policies(owner, name))
+  if (known?.via !== 'version') return (path) => kindOf(path, sidecars)
   const files = await ledger.filesOf(known.version.id)
-  const others = new Set(
-    files.flatMap(({ path, blob }) => (blob.kind === 'safetensors' ? [] : path)),
-  )
-  return (path) => kindOf(path, others.has(path))
+  const kinds = new Map(files.map(({ path, blob }) => [path, blob.kind]))
+  return (path) => kindOf(path, kinds.has(path) ? kinds.get(path) !== 'safetensors' : sidecars)
 }
 
 function kindOf(path: string, admitsSidecars: boolean): FileKind {

@@ -61,6 +61,8 @@ export async function startServer(
   })
   const { fastify } = await buildApp(strongroom, log)
   await fastify.listen({ host: '127.0.0.1', port: 0 })
+  // A connection that fetch takes up again must not be one that is being closed at that moment.
+  fastify.server.keepAliveTimeout = 60_000
   const { port } = fastify.server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
 

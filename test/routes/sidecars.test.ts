@@ -114,6 +114,8 @@ t.test(
     t.match(description, { metadata: { format: 'pt' } })
     const reversed = Object.fromEntries(Object.entries(all).reverse())
     t.equal((await publish('acme/whole/1', reversed)).status, 200, 'the same again, in any order')
+    const more = { ...all, 'more/config.json': Buffer.from('{}') }
+    await problem(t, await publish('acme/whole/1', more), 409, 'VERSION_EXISTS')
     await setPolicy('acme/whole', { sidecars: false })
     const again = await publish('acme/whole/1', all)
     t.equal(again.status, 200, 'and whatever the policy says by now')
