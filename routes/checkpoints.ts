@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import { RegistryError } from '../src/errors.ts'
 import {
   describeCheckpoint,
   describeVersion,
@@ -25,8 +24,7 @@ import {
 } from './checkpoint-params.ts'
 import { Cursor, encodeCursor, Limit, linkNext, parseCursor } from './paging.ts'
 import { answers, Checkpoint, CheckpointPage, Description, Hashes, Verdict } from './schemas.ts'
-
-const WAITING_VERIFICATIONS = 8
+import { waitInLine } from './wait-in-line.ts'
 
 export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom): void {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>()
@@ -139,15 +137,7 @@ export function checkpointRoutes(plain: FastifyInstance, strongroom: Strongroom)
     },
     async (request, reply) => {
       const resolved = await resolveFor(strongroom, request, request.params)
-      if (verifications.waiting() >= WAITING_VERIFICATIONS) {
-        throw new RegistryError(
-          'TOO_MANY_REQUESTS',
-          'As many verifications as allowed are waiting.',
-          { retry_after: 30 },
-        )
-      }
-      request.raw.socket.setTimeout(0)
-      const leave = await verifications.enter()
+      const leave = await waitInLine(verifications, request, 'verifications')
       try {
         const verdict = await strongroom.verifyVersion(resolved)
         const { revision } = resolved.version

@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { setImmediate } from 'node:timers/promises'
 import { Type } from 'typebox'
 import { requireRole } from '../src/access/principal.ts'
-import { RegistryError } from '../src/errors.ts'
 import { createGate } from '../src/gate.ts'
 import { type Change, type DiffTensor, diffVersions } from '../src/registry/diff.ts'
 import { type ResolvedVersion, resolveVersion } from '../src/registry/resolve.ts'
@@ -13,11 +12,11 @@ import { principalOf } from './authenticate.ts'
 import { CheckpointParams, readableCheckpoint, revisionHeaders } from './checkpoint-params.ts'
 import { Cursor, encodeCursor, linkNext, parseCursor } from './paging.ts'
 import { answers, Diff } from './schemas.ts'
+import { waitInLine } from './wait-in-line.ts'
 
 const MAX_DIFFERENCES = 10_000
 /** Comparing values reads all bytes of both sides. */
 const MAX_DIFFERENCES_WITH_VALUES = 1_000
-const WAITING_COMPARISONS = 8
 
 const DiffQuery = Type.Object(
   {
@@ -52,18 +51,12 @@ export function diffRoutes(plain: FastifyInstance, strongroom: Strongroom): void
     reply: FastifyReply,
     compare: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (comparisons.waiting() >= WAITING_COMPARISONS) {
-      throw new RegistryError('TOO_MANY_REQUESTS', 'As many comparisons as allowed are waiting.', {
-        retry_after: 30,
-      })
-    }
     const hungUp = new AbortController()
     reply.raw.once('close', () => {
       hungUp.abort()
     })
     if (reply.raw.destroyed) hungUp.abort()
-    request.raw.socket.setTimeout(0)
-    const leave = await comparisons.enter()
+    const leave = await waitInLine(comparisons, request, 'comparisons')
     try {
       hungUp.signal.throwIfAborted()
       return await compare(hungUp.signal)
