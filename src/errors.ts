@@ -27,6 +27,9 @@ export type ErrorCode =
   | 'INSUFFICIENT_STORAGE'
   | 'TOO_MANY_REQUESTS'
   | 'NOT_READY'
+  | 'DETECTOR_UNAVAILABLE'
+  | 'DETECTION_FAILED'
+  | 'DEADLINE_EXCEEDED'
   | 'INTERNAL'
 
 export type Facts = Readonly<Record<string, unknown>>
