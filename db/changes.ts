@@ -5,7 +5,8 @@ import type { AuditEntry, Role } from './ledger.ts'
 
 /** Who asks for a change. Role and scope are judged inside the change's transaction, which enters who it was. */
 export interface Actor {
-  readonly tokenId: string
+  /** Undefined for what the server does by itself, which neither role nor scope holds back. */
+  readonly tokenId: string | undefined
   /** Those that may. */
   readonly roles: readonly Role[]
   readonly address: string | undefined

@@ -94,8 +94,13 @@ export function policyTransaction(db: Database, key: Uint8Array | undefined) {
   const put = writePolicies(db)
   const audit = writeAudit(db, key)
 
-  function isThere(tokenId: string, { owner, name, ref }: CheckpointRef, now: string): boolean {
-    if (tokens.grant(tokenId, owner, name, now)?.inScope !== 1) return false
+  function isThere(
+    tokenId: string | undefined,
+    { owner, name, ref }: CheckpointRef,
+    now: string,
+  ): boolean {
+    if (tokenId !== undefined && tokens.grant(tokenId, owner, name, now)?.inScope !== 1)
+      return false
     return versions.resolve(owner, name, ref)?.version.state === 'available'
   }
 

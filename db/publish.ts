@@ -135,6 +135,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     const brought = new Set(files.filter((file) => file.blob).map((file) => file.sha256))
     return files.find((file) => {
       if (file.blob !== undefined || brought.has(file.sha256)) return false
+      if (tokenId === undefined) return true
       return blobs.heldBy(tokenId, file.sha256, now)?.blob.size !== file.size
     })
   }

@@ -140,7 +140,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
     })
   }
 
-  function noteRefusal(target: Target, error: RegistryError): void {
+  function noteRefusal(target: Parameters<typeof refusalNote>[0], error: RegistryError): void {
     const { reason } = error.facts
     metrics.publishes.inc({ outcome: 'refused' })
     metrics.refusals.inc({ code: error.code, reason: typeof reason === 'string' ? reason : '' })

@@ -1,5 +1,12 @@
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
+import {
+  type Canary,
+  type Device,
+  parseCanary,
+  parseDetector,
+  parseDevice,
+} from './detect/detector-ref.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -101,6 +108,12 @@ function isAddressBlock(text: string): boolean {
 }
 
 const cores = availableParallelism()
+/** A small encoder gains nothing from more. */
+const MOST_THREADS = 8
+const SHIPPED_REF = 'strongroom/pii@production'
+
+/** Settings that say something by being empty. */
+const MEAN_SOMETHING_EMPTY = new Set(['DETECTOR'])
 
 /** Every limit and switch of the server: `STRONGROOM_` and the name here, or a flag of `serve`. */
 export const SETTINGS = {
@@ -179,6 +192,57 @@ export const SETTINGS = {
     whole(1, 64),
     '`verify` requests that run at once; up to 8 more wait',
   ),
+  DETECTOR: setting(
+    parseDetector(SHIPPED_REF),
+    parseDetector,
+    'the detector, as owner/name@ref; empty for no detection',
+    SHIPPED_REF,
+  ),
+  DETECTOR_CANARY: setting<Canary | undefined>(
+    undefined,
+    parseCanary,
+    'another detector and the percentage of requests that it gets, as owner/name@ref:10',
+    'none',
+  ),
+  DEVICE: setting<Device>(
+    'auto',
+    parseDevice,
+    'where it runs: cuda, webgpu or cpu; auto is cuda where that works, else cpu',
+  ),
+  MAX_DETECT_TEXTS: setting(64, whole(1, 10_000), 'texts in one detection'),
+  MAX_DETECT_CODE_POINTS: setting(10_000, whole(1, 1_000_000), 'code points in one text'),
+  MAX_DETECT_BODY_BYTES: setting(8 * MIB, atLeast(1), 'body of one detection', '8 MiB'),
+  DETECT_QUEUE_TEXTS: setting(
+    1024,
+    whole(1, 1_000_000),
+    'texts being judged or waiting for it; more are answered 429',
+  ),
+  DETECT_QUEUE_CODE_POINTS: setting(
+    1_000_000,
+    whole(1, 1_000_000_000),
+    'code points being judged or waiting for it, 16 bytes of activations as one; more are answered 429',
+  ),
+  DETECT_DEADLINE_MS: setting(
+    60_000,
+    whole(10, 3_600_000),
+    'how long a detection may take, waiting included, before it is answered 504',
+  ),
+  DETECT_BATCH_CHUNKS: setting(
+    32,
+    whole(1, 1024),
+    'windows of text that go through the model at once',
+  ),
+  DETECT_BATCH_WAIT_MS: setting(
+    2,
+    whole(0, 1000),
+    'how long the first window after a silence waits for others',
+  ),
+  DETECT_THREADS: setting(
+    Math.min(cores, MOST_THREADS),
+    whole(1, 256),
+    'threads of one inference',
+    `one a core, at most ${MOST_THREADS}`,
+  ),
   STALL_TIMEOUT_MS: setting(
     60_000,
     whole(1_000, 86_400_000),
@@ -228,13 +292,7 @@ export type Config = {
 }
 
 /** Variables that other commands, or later parts of the server, read. */
-const OTHERS_READ = new Set([
-  'STRONGROOM_URL',
-  'STRONGROOM_TOKEN',
-  'STRONGROOM_DETECTOR',
-  'STRONGROOM_DEVICE',
-  'STRONGROOM_DETECTOR_CANARY',
-])
+const OTHERS_READ = new Set(['STRONGROOM_URL', 'STRONGROOM_TOKEN'])
 
 export class ConfigError extends Error {
   readonly problems: readonly string[]
@@ -262,7 +320,9 @@ export function readConfig(
     const variable = `STRONGROOM_${name}`
     const text = flags[name] ?? env[variable]
     values[name] = fallback
-    if (text === undefined || (text === '' && flags[name] === undefined)) continue
+    if (text === undefined) continue
+    const isUnset = text === '' && flags[name] === undefined && !MEAN_SOMETHING_EMPTY.has(name)
+    if (isUnset) continue
     if (name === 'PORT' && flags[name] === undefined && text.startsWith('tcp://')) {
       warnings.push(
         `${variable}=${text} looks like a service link that Kubernetes injects; it is ignored`,

@@ -14,6 +14,12 @@ export interface Principal {
   readonly scope: string
 }
 
+/** The server itself, for what it publishes and tags by its own: no token leads to it. */
+export const SERVER = { tokenId: undefined, name: 'strongroom' } as const
+
+/** Who publishes or moves a tag. */
+export type Doer = Principal | typeof SERVER
+
 export type Authentication =
   | { readonly kind: 'known'; readonly principal: Principal; readonly token: Token }
   /** No credentials were sent. */

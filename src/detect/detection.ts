@@ -86,8 +86,8 @@ export interface DetectorModel {
   /** Of its one file, hex. */
   readonly sha256: string
   readonly provider: Provider
-  /** Operators of the graph that this provider left to the CPU; none on the CPU itself. */
-  readonly fellBack: readonly string[]
+  /** Operators of the graph that this provider left to the CPU; none on the CPU itself; undefined where not known. */
+  readonly fellBack: readonly string[] | undefined
   readonly description: string
   readonly languages: readonly string[]
   /** False for one that reads activations only. */

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Ledger, VersionFile } from '../../db/ledger.ts'
-import type { Principal } from '../access/principal.ts'
+import type { Doer } from '../access/principal.ts'
 import { invalidField } from '../errors.ts'
 import { sidecarForm } from '../sidecars/forms.ts'
 import type { FileKind } from '../vault/judging.ts'
@@ -27,7 +27,7 @@ export type ReadHeld = (file: HeldFile) => AsyncIterable<Uint8Array>
  */
 export async function findHeldFiles(
   ledger: Ledger,
-  principal: Principal,
+  { tokenId }: Doer,
   wanted: readonly { readonly path: FilePath; readonly sha256: Sha256 }[],
   kindOf: KindOf,
   spendMetadata: (metadata: VersionFile['metadata']) => void,
@@ -38,7 +38,7 @@ export async function findHeldFiles(
 
   async function lookUp(sha256: Sha256): Promise<VersionFile> {
     await setImmediate()
-    const held = await ledger.blobHeldBy(principal.tokenId, sha256)
+    const held = tokenId === undefined ? undefined : await ledger.blobHeldBy(tokenId, sha256)
     if (held === undefined) throw notFound('file')
     const { owner, name, revision, ...file } = held
     const voucher = `${owner}/${name}@${revision}`

@@ -6,7 +6,7 @@ import {
   type PublishRefusal,
   type Role,
 } from '../../db/ledger.ts'
-import type { Principal } from '../access/principal.ts'
+import type { Doer } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
 import { DTYPES } from '../safetensors/dtypes.ts'
 import type { HashPool } from '../hashing/pool.ts'
@@ -56,8 +56,9 @@ export interface PublishFacts {
 }
 
 export interface PublishRequest {
-  readonly principal: Principal
-  readonly address: string
+  readonly principal: Doer
+  /** Undefined for the server itself. */
+  readonly address: string | undefined
   readonly checkpoint: CheckpointName
   readonly version: VersionName
   readonly files: AsyncIterable<IncomingFile>

@@ -1,14 +1,15 @@
 import type { TagChange, TagMoved, TagRefusal } from '../../db/changes.ts'
 import type { Ledger } from '../../db/ledger.ts'
-import { denied, type Principal } from '../access/principal.ts'
+import { denied, type Doer } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
 import { asciiLowerCase, type CheckpointName, type TagName } from './names.ts'
 import { notFound } from './resolve.ts'
 
 /** Who changes which tag, from where. */
 export interface TagRequest {
-  readonly principal: Principal
-  readonly address: string
+  readonly principal: Doer
+  /** Undefined for the server itself. */
+  readonly address: string | undefined
   readonly checkpoint: CheckpointName
   readonly tag: TagName
   /** The revision that the tag must name now, null for none; undefined where any will do. */

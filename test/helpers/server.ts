@@ -48,6 +48,8 @@ export async function startServer(
     STRONGROOM_ADMIN_TOKEN: ADMIN,
     STRONGROOM_CACHE_BYTES: '32MiB',
     STRONGROOM_DISK_FLOOR_BYTES: '0',
+    // A test that detects says so: `STRONGROOM_DETECTOR: 'strongroom/pii@production'`.
+    STRONGROOM_DETECTOR: '',
     ...settings,
   })
   const lines: Record<string, unknown>[] = []
