@@ -2,7 +2,12 @@ import type { Logger } from 'pino'
 import type { Blob, Ledger, LedgerDamaged } from '../db/ledger.ts'
 import { type AuditLog, createAuditLog } from './access/audit-log.ts'
 import type { Announce } from './access/first-admin.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
+import { admitShipped } from './detect/admit-shipped.ts'
+import type { Detect } from './detect/detection.ts'
+import { createDetectors } from './detect/detectors.ts'
+import { refuseDevice } from './detect/engine/probe.ts'
+import { shippedDetector } from './detect/shipped.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createHashPool, type HashPool } from './hashing/pool.ts'
 import { createSlots } from './hashing/slots.ts'
@@ -30,6 +35,7 @@ export interface Strongroom {
   readonly select: Select
   readonly verifyVersion: VerifyVersion
   readonly compareTensors: CompareTensors
+  readonly detect: Detect
   readonly uploads: Gate
   readonly verifications: Gate
   /** Bytes that may be admitted before the vault's floor is reached. */
@@ -51,6 +57,8 @@ export async function openStrongroom(
   announce: Announce,
   onFatal: (error: Error) => void,
 ): Promise<Strongroom> {
+  const refused = await refuseDevice(config)
+  if (refused !== undefined) throw new ConfigError([refused])
   const stores = config.READ_ONLY
     ? await openStoresToRead(config, log)
     : await openStores(config, log, announce)
@@ -129,10 +137,51 @@ function wire(
   const readHeld: ReadHeld = ({ path, file: { blob } }) =>
     readVerified(blob, { begin: 0, end: blob.size }, { path, subject: path, revision: '' })
 
+  const publish = createPublish({
+    ledger,
+    vault,
+    pool,
+    readHeld,
+    admit: createAdmission({
+      vault,
+      pool,
+      slots,
+      limits: {
+        maxFileBytes: config.MAX_FILE_BYTES,
+        maxIndexBytes: config.MAX_INDEX_BYTES,
+        maxSidecarBytes: config.MAX_SIDECAR_BYTES,
+        maxTensors: config.MAX_TENSORS,
+        headerMemoryBytes: config.HEADER_MEMORY_BYTES,
+      },
+    }),
+    limits: {
+      maxFiles: config.MAX_FILES,
+      maxMetadataBytes: config.MAX_METADATA_BYTES,
+      maxMetadataKeys: config.MAX_METADATA_KEYS,
+    },
+  })
+
+  const detect = createDetectors({
+    config,
+    ledger,
+    readVerified,
+    registry: metrics.registry,
+    log,
+    admitShipped: async () => {
+      if (!config.READ_ONLY) await admitShipped({ ledger, publish, log }, shippedDetector())
+    },
+  })
+  detect.start()
+
   const roomBytes = async (): Promise<number> => (await vault.freeBytes()) - config.DISK_FLOOR_BYTES
 
   async function requireRoom(): Promise<void> {
     if ((await roomBytes()) <= 0) throw new Error('below the floor')
+  }
+
+  /** Once it has loaded, or failed to, its state is told and fails nothing more. */
+  function requireSettled(): Promise<void> {
+    return detect.isSettling() ? Promise.reject(new Error('still loading')) : Promise.resolve()
   }
 
   async function failingChecks(): Promise<readonly string[]> {
@@ -140,6 +189,7 @@ function wire(
       ['ledger', () => ledger.ping()],
       ['vault', () => vault.ping()],
       ...(config.READ_ONLY ? [] : [['disk', requireRoom] as const]),
+      ['detector', requireSettled],
     ]
     const failing = await Promise.all(
       checks.map(async ([name, check]) => {
@@ -179,29 +229,8 @@ function wire(
       maxTensors: config.MAX_SELECT_TENSORS,
       memoryBytes: config.SELECT_MEMORY_BYTES,
     }),
-    publish: createPublish({
-      ledger,
-      vault,
-      pool,
-      readHeld,
-      admit: createAdmission({
-        vault,
-        pool,
-        slots,
-        limits: {
-          maxFileBytes: config.MAX_FILE_BYTES,
-          maxIndexBytes: config.MAX_INDEX_BYTES,
-          maxSidecarBytes: config.MAX_SIDECAR_BYTES,
-          maxTensors: config.MAX_TENSORS,
-          headerMemoryBytes: config.HEADER_MEMORY_BYTES,
-        },
-      }),
-      limits: {
-        maxFiles: config.MAX_FILES,
-        maxMetadataBytes: config.MAX_METADATA_BYTES,
-        maxMetadataKeys: config.MAX_METADATA_KEYS,
-      },
-    }),
+    publish,
+    detect,
     verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt, onAltered }),
     compareTensors: createCompareTensors(readVerified, pool),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
@@ -210,6 +239,7 @@ function wire(
     failingChecks,
     close: async () => {
       clearInterval(logHead)
+      await detect.close()
       await audit.close()
       try {
         const head = await ledger.appendAudit([{ action: 'server.stop', outcome: 'ok' }])

@@ -1,0 +1,97 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import type { Logger } from 'pino'
+import type { Ledger } from '../../db/ledger.ts'
+import { SERVER } from '../access/principal.ts'
+import { RegistryError } from '../errors.ts'
+import { DEFAULT_PATH } from '../registry/names.ts'
+import type { IncomingFile, Publish } from '../registry/publish.ts'
+import { refusalNote } from '../registry/publish-refusal.ts'
+import { moveTag } from '../registry/tags.ts'
+import type { ShippedDetector } from './shipped.ts'
+
+export interface AdmitParts {
+  readonly ledger: Ledger
+  readonly publish: Publish
+  readonly log: Logger
+}
+
+/**
+ * Publishes the shipped detector where its version never was, and tags it where the tag never was: whatever an admin
+ * did since, with either, stays. Any start may end anywhere in here; the next goes on. Never rejects: a registry that
+ * can't have it works without.
+ */
+export async function admitShipped(
+  { ledger, publish, log }: AdmitParts,
+  shipped: ShippedDetector | undefined,
+): Promise<void> {
+  if (shipped === undefined) {
+    log.info('no detector comes with this server')
+    return
+  }
+  const { checkpoint, version, tag } = shipped
+  const names = { checkpoint: `${checkpoint.owner}/${checkpoint.name}`, version, tag }
+  try {
+    if (await publishOnce(ledger, publish, shipped)) log.info(names, 'shipped detector published')
+    if (await tagOnce(ledger, shipped)) log.info(names, 'shipped detector tagged')
+  } catch (error) {
+    log.error({ err: error, ...names }, 'the shipped detector could not be admitted')
+    if (error instanceof RegistryError) await enterRefusal(ledger, shipped, error)
+  }
+}
+
+/** False where a version of that name is there or was. */
+async function publishOnce(
+  ledger: Ledger,
+  publish: Publish,
+  { file, sha256, checkpoint, version, metadata }: ShippedDetector,
+): Promise<boolean> {
+  const known = await ledger.resolve(checkpoint.owner, checkpoint.name, version)
+  if (known !== undefined) return false
+  const { size } = await stat(file)
+  await publish({
+    principal: SERVER,
+    address: undefined,
+    checkpoint,
+    version,
+    files: single({ path: DEFAULT_PATH, body: bytesOf(file), announcedBytes: size }),
+    facts: () => ({ metadata, expected: new Map([[DEFAULT_PATH, sha256]]), held: [] }),
+  })
+  return true
+}
+
+/** False where the tag was ever set, or the version isn't what is shipped, or isn't available. */
+async function tagOnce(
+  ledger: Ledger,
+  { sha256, checkpoint, version, tag }: ShippedDetector,
+): Promise<boolean> {
+  const { owner, name } = checkpoint
+  const history = await ledger.tagHistory({ owner, name, tag, before: undefined, limit: 1 })
+  if (history === undefined || history.length > 0) return false
+  const found = await ledger.resolve(owner, name, version)
+  if (found?.via !== 'version' || found.version.state === 'withdrawn') return false
+  const [file] = await ledger.filesOf(found.version.id)
+  if (file?.blob.sha256 !== sha256) return false
+  const change = { principal: SERVER, address: undefined, checkpoint, tag, expected: null }
+  await moveTag(ledger, change, found.version.revision)
+  return true
+}
+
+/** Somebody put another file there, or there is no room: whoever reads the log learns of it. */
+async function enterRefusal(
+  ledger: Ledger,
+  { checkpoint, version }: ShippedDetector,
+  error: RegistryError,
+): Promise<void> {
+  const request = { principal: SERVER, address: undefined, checkpoint, version }
+  await ledger.appendAudit([refusalNote(request, error)]).catch(() => undefined)
+}
+
+/** Opens the file when it is read. */
+async function* bytesOf(file: string): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) yield chunk
+}
+
+async function* single(file: IncomingFile): AsyncGenerator<IncomingFile, void, undefined> {
+  yield await Promise.resolve(file)
+}
