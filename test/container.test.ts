@@ -1,9 +1,9 @@
 // No container engine is needed here: what the image and the service say is held against the repository.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { SETTINGS } from '../src/config.ts'
@@ -16,30 +16,52 @@ interface Instruction {
   readonly text: string
 }
 
-/** The instructions of the last stage, which is the image. */
-function imageOf(dockerfile: string): readonly Instruction[] {
+interface Stage {
+  readonly base: string
+  readonly instructions: readonly Instruction[]
+}
+
+/** Stages by their names, the last one as `''`. */
+function stagesOf(dockerfile: string): ReadonlyMap<string, Stage> {
   const lines = dockerfile
     .replaceAll(/^\s*#.*\n/gm, '')
     .replaceAll(/\\\n/g, ' ')
     .split('\n')
     .filter((line) => line.trim() !== '')
-  const instructions = lines.map((line) => {
+  const stages = new Map<string, Stage & { instructions: Instruction[] }>()
+  let instructions: Instruction[] = []
+  for (const line of lines) {
     const [, name = '', text = ''] = /^(\w+)\s+(.*)$/.exec(line) ?? []
-    return { name, text }
-  })
-  return instructions.slice(instructions.findLastIndex(({ name }) => name === 'FROM'))
+    if (name === 'FROM') {
+      const [base = '', stage = ''] = text.split(' AS ')
+      instructions = []
+      stages.set(stage, { base, instructions })
+    } else instructions.push({ name, text })
+  }
+  return stages
 }
 
 const dockerfile = read('Dockerfile')
-const image = imageOf(dockerfile)
-const textsOf = (name: string): readonly string[] =>
-  image.filter((instruction) => instruction.name === name).map(({ text }) => text)
+const stages = stagesOf(dockerfile)
+/** What the instructions of a name say in a stage; of the image, where none is named. */
+const textsOf = (name: string, stage = 'server'): readonly string[] =>
+  (stages.get(stage)?.instructions ?? [])
+    .filter((instruction) => instruction.name === name)
+    .map(({ text }) => text)
 const jsonOf = (name: string): unknown => JSON.parse(textsOf(name).join())
 
-/** Paths that the image takes from the repository. */
-const copied = textsOf('COPY')
-  .filter((text) => !text.startsWith('--from='))
-  .flatMap((text) => text.split(/\s+/).slice(0, -1))
+/** Paths that a stage takes from the repository. */
+const copiedTo = (stage: string): readonly string[] =>
+  textsOf('COPY', stage)
+    .filter((text) => !text.startsWith('--from='))
+    .flatMap((text) => text.split(/\s+/).slice(0, -1))
+const copied = copiedTo('server')
+
+t.test('what is built without a target is the image without anything for a GPU', async (t) => {
+  t.strictSame(stages.get(''), { base: 'server', instructions: [] })
+  t.notMatch(JSON.stringify(stages.get('server')), /cuda|gpu|nvidia/i)
+  t.equal(stages.get('gpu')?.base, 'server', 'the one for a GPU is that and more')
+})
 
 t.test('the image runs on the Node of .nvmrc', async (t) => {
   const froms = [...dockerfile.matchAll(/^FROM node:(\d+)-\S*slim\b/gm)].map(([, major]) => major)
@@ -54,7 +76,7 @@ t.test('the image runs the command that package.json names, as `serve`', async (
 })
 
 t.test('the image holds everything that the server runs on, and only what exists', async (t) => {
-  for (const path of ['package.json', 'bin', 'db', 'migrations', 'routes', 'src']) {
+  for (const path of ['package.json', 'bin', 'db', 'detector', 'migrations', 'routes', 'src']) {
     t.ok(copied.includes(path), `${path} is copied`)
   }
   for (const path of copied) t.ok(existsSync(join(ROOT, path)), `${path} exists`)
@@ -68,7 +90,7 @@ t.test('the build sees what it copies, and neither data nor secrets nor history'
   t.equal(first, '*')
   t.same(
     admitted.toSorted(),
-    [...copied, 'package-lock.json', '.npmrc'].map((path) => `!${path}`).toSorted(),
+    [...new Set([...stages.keys()].flatMap(copiedTo))].map((path) => `!${path}`).toSorted(),
   )
 })
 
@@ -76,6 +98,55 @@ t.test('only what production needs is installed, by the lockfile, without script
   t.match(dockerfile, /^RUN npm ci --omit=dev --omit=optional /m)
   t.match(dockerfile, /^COPY package\.json package-lock\.json \.npmrc /m)
   t.match(read('.npmrc'), /^ignore-scripts=true$/m)
+})
+
+t.test('of the engine only what this platform runs is kept', async (t) => {
+  const [, command = ''] = /&&\s+(find .*)$/.exec(textsOf('RUN', 'dependencies').join()) ?? []
+  const engine = 'node_modules/onnxruntime-node/bin'
+  // The package's own folders, without what is in them.
+  const folders = globSync(`${engine}/*/*/*`, { cwd: ROOT })
+  const root = t.testdir()
+  for (const folder of folders) mkdirSync(join(root, folder, 'lib'), { recursive: true })
+
+  execFileSync('sh', ['-ec', command], {
+    cwd: root,
+    env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` },
+  })
+
+  t.ok(folders.length > 3)
+  const kept = folders.filter((folder) => existsSync(join(root, folder, 'lib')))
+  t.same(
+    kept,
+    folders.filter((folder) => folder.endsWith(`/linux/${process.arch}`)),
+  )
+})
+
+const cuda = read('cuda-requirements.txt')
+  .replaceAll(/^#.*\n/gm, '')
+  .trim()
+  .split('\n')
+
+t.test('the image for a GPU takes named bytes of the engine’s own release', async (t) => {
+  for (const line of cuda) t.match(line, /^[a-z-]+==[\d.]+ --hash=sha256:[0-9a-f]{64}$/)
+  const { dependencies } = JSON.parse(read('package.json')) as {
+    dependencies: Record<string, string>
+  }
+  const release = dependencies['onnxruntime-node'] ?? ''
+  t.ok(cuda.some((line) => line.startsWith(`onnxruntime-gpu==${release} `)))
+  t.match(
+    textsOf('RUN', 'cuda').join(),
+    / --no-deps .*--require-hashes .*-r \/cuda-requirements\.txt/,
+  )
+})
+
+t.test('the engine finds what the image for a GPU adds', async (t) => {
+  const [provider = '', libraries = ''] = textsOf('COPY', 'gpu').map(
+    (text) => text.split(' ').at(-1) ?? '',
+  )
+  t.ok(existsSync(join(ROOT, 'node_modules/onnxruntime-node/bin/napi-v6/linux/x64')))
+  t.equal(provider, 'node_modules/onnxruntime-node/bin/napi-v6/linux/x64', 'beside the binding')
+  t.ok(textsOf('ENV', 'gpu').join(' ').split(/\s+/).includes(`LD_LIBRARY_PATH=${libraries}`))
+  t.same(textsOf('USER', 'gpu'), [], 'the user stays')
 })
 
 t.test(
@@ -150,6 +221,20 @@ t.test(
           // Nothing, not an empty text: then the variable is passed on only where it is set.
           environment: { STRONGROOM_ADMIN_TOKEN: null },
           volumes: ['vault:/data/vault', 'ledger:/data/ledger', 'snapshots:/data/snapshots'],
+        },
+        // The same on a GPU, instead of it: both have one port.
+        gpu: {
+          ...HARDENED,
+          build: { context: '.', target: 'gpu' },
+          profiles: ['gpu'],
+          ports: ['127.0.0.1:8003:8003'],
+          environment: { STRONGROOM_ADMIN_TOKEN: null, STRONGROOM_DEVICE: 'cuda' },
+          volumes: ['vault:/data/vault', 'ledger:/data/ledger', 'snapshots:/data/snapshots'],
+          deploy: {
+            resources: {
+              reservations: { devices: [{ driver: 'nvidia', count: 1, capabilities: ['gpu'] }] },
+            },
+          },
         },
         // Started only by who asks for it, and with nothing that it could write.
         replica: {
