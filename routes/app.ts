@@ -16,6 +16,7 @@ import { auditRoutes } from './audit.ts'
 import { authenticateAll } from './authenticate.ts'
 import { watchBody } from './body-pace.ts'
 import { checkpointRoutes } from './checkpoints.ts'
+import { detectionRoutes } from './detection-routes.ts'
 import { diffRoutes } from './diff.ts'
 import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
@@ -116,6 +117,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   tagRoutes(fastify, strongroom)
   withdrawRoutes(fastify, strongroom)
   await publishRoutes(fastify, strongroom)
+  await detectionRoutes(fastify, strongroom)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()
 

@@ -1,6 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { setImmediate } from 'node:timers/promises'
 import { Type } from 'typebox'
 import { requireRole } from '../src/access/principal.ts'
 import { createGate } from '../src/gate.ts'
@@ -10,6 +9,7 @@ import type { TensorChange } from '../src/registry/tensor-change.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { principalOf } from './authenticate.ts'
 import { CheckpointParams, readableCheckpoint, revisionHeaders } from './checkpoint-params.ts'
+import { listOf, objectOf, textOf } from './json-in-turns.ts'
 import { Cursor, encodeCursor, linkNext, parseCursor } from './paging.ts'
 import { answers, Diff } from './schemas.ts'
 import { waitInLine } from './wait-in-line.ts'
@@ -115,53 +115,25 @@ export function diffRoutes(plain: FastifyInstance, strongroom: Strongroom): void
       const next = page.next === undefined ? null : encodeCursor([page.next])
       reply.headers(revisionHeaders(to))
       linkNext(request, reply, config.PUBLIC_URL, 'cursor', next)
-      const body = await textOf({
-        from: nameOf(from),
-        to: nameOf(to),
-        added: listOf(page.added, describe),
-        removed: listOf(page.removed, describe),
-        changed: listOf(page.changed, (change, i) => ({
-          ...describe(change.to),
-          from: where(change.from),
-          ...changes[i],
-        })),
-        same: page.same,
-        next,
-      })
+      const body = await textOf(
+        objectOf({
+          from: nameOf(from),
+          to: nameOf(to),
+          added: listOf(page.added, describe),
+          removed: listOf(page.removed, describe),
+          changed: listOf(page.changed, (change, i) => ({
+            ...describe(change.to),
+            from: where(change.from),
+            ...changes[i],
+          })),
+          same: page.same,
+          next,
+        }),
+      )
       return reply.type('application/json; charset=utf-8').send(body)
     },
   )
 }
-
-const ITEMS_A_TURN = 500
-
-/** A list as JSON, a few items at a time. */
-async function* listOf<T>(
-  items: readonly T[],
-  tell: (item: T, index: number) => object,
-): AsyncGenerator<string, void, undefined> {
-  yield '['
-  for (let at = 0; at < items.length; at += ITEMS_A_TURN) {
-    const some = items.slice(at, at + ITEMS_A_TURN).map((item, i) => tell(item, at + i))
-    yield `${at === 0 ? '' : ','}${JSON.stringify(some).slice(1, -1)}`
-    await setImmediate()
-  }
-  yield ']'
-}
-
-/** An object as JSON, whose lists may be long: written at once, ten thousand items would keep the event loop busy. */
-async function textOf(fields: Readonly<Record<string, unknown>>): Promise<string> {
-  const pieces: string[] = []
-  for (const [name, value] of Object.entries(fields)) {
-    pieces.push(pieces.length === 0 ? '{' : ',', JSON.stringify(name), ':')
-    if (isPieces(value)) for await (const piece of value) pieces.push(piece)
-    else pieces.push(JSON.stringify(value))
-  }
-  return `${pieces.join('')}}`
-}
-
-const isPieces = (value: unknown): value is AsyncIterable<string> =>
-  typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 
 const nameOf = ({ version: { version, revision } }: ResolvedVersion) => ({ version, revision })
 

@@ -7,6 +7,7 @@ import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
 import { isLedgerDamaged, ledgerDamaged } from '../src/ledger-damage.ts'
 import { notFound } from '../src/registry/resolve.ts'
 import { isStorageFull, storageFull } from '../src/storage-full.ts'
+import { asPresidioError, isPresidios } from './presidio-errors.ts'
 import { problemOf } from './problem.ts'
 import { refuse } from './refuse.ts'
 
@@ -82,7 +83,9 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
     request.log.error({ err: known.cause }, 'a row of the ledger was altered')
   reply.header('x-request-id', request.id)
   for (const name of OF_THE_BYTES) reply.removeHeader(name)
-  return refuse(request, reply, problemOf(known, request.id))
+  const problem = problemOf(known, request.id)
+  const isTheirs = isPresidios(request.routeOptions.url)
+  return refuse(request, reply, isTheirs ? asPresidioError(problem, known) : problem)
 }
 
 interface Exchange {

@@ -24,6 +24,11 @@ export async function documentRoutes(
           description: 'Bring checkpoints in; whatever isn’t valid safetensors is refused',
         },
         { name: 'reading', description: 'Get checkpoints out; every byte is verified' },
+        {
+          name: 'detection',
+          description: 'Find personal data; no text is kept, or in any log',
+        },
+        { name: 'presidio', description: 'The same, as Presidio’s analyzer is asked for it' },
         { name: 'access', description: 'Tokens' },
         { name: 'audit', description: 'Who did what' },
         { name: 'operating', description: 'Health and metrics' },

@@ -212,6 +212,12 @@ export const SETTINGS = {
   MAX_DETECT_TEXTS: setting(64, whole(1, 10_000), 'texts in one detection'),
   MAX_DETECT_CODE_POINTS: setting(10_000, whole(1, 1_000_000), 'code points in one text'),
   MAX_DETECT_BODY_BYTES: setting(8 * MIB, atLeast(1), 'body of one detection', '8 MiB'),
+  DETECT_BODY_MEMORY_BYTES: setting(
+    64 * MIB,
+    atLeast(MIB),
+    'bodies of detections being answered at once, in all; more are answered 429',
+    '64 MiB',
+  ),
   DETECT_QUEUE_TEXTS: setting(
     1024,
     whole(1, 1_000_000),

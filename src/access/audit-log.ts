@@ -14,6 +14,19 @@ export interface Download {
   readonly outcome: string
 }
 
+/** A request that a detector was asked for. Nothing of what it was asked is here. */
+export interface Detecting {
+  readonly principal: Principal
+  readonly address: string
+  /** `owner/name@version`, or the ref that should have led to one. */
+  readonly subject: string | undefined
+  readonly revision?: string
+  /** Of the request's body. */
+  readonly bytes: number
+  /** `ok`, or the code of what went wrong. */
+  readonly outcome: string
+}
+
 /** The part of the audit log that isn't written inside the transaction of a change. */
 export interface AuditLog {
   /** Soon to be written, by itself. */
@@ -22,6 +35,8 @@ export interface AuditLog {
   refused: (note: AuditNote) => void
   /** Counted: one entry a token, file, outcome and minute. */
   download: (download: Download) => void
+  /** Counted: one entry a token, detector, outcome and minute. */
+  detection: (detecting: Detecting) => void
   /** Writes all that is known so far, so that whoever reads the log next sees it. */
   flush: () => Promise<void>
   /** Flushes for the last time. */
@@ -131,6 +146,18 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
         details: { path },
       }
       count(['download', principal.tokenId, revision, path, outcome], note, bytes)
+    },
+    detection: ({ principal, address, subject, revision, bytes, outcome }) => {
+      const note: AuditNote = {
+        action: 'detect',
+        actorId: principal.tokenId,
+        actorName: principal.name,
+        address,
+        subject,
+        revision,
+        outcome,
+      }
+      count(['detect', principal.tokenId, subject, revision, outcome], note, bytes)
     },
     flush,
     close: async () => {

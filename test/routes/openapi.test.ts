@@ -2,7 +2,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { ADMIN, startServer } from '../helpers/server.ts'
+import { writeSafetensors } from '../../src/safetensors/write.ts'
+import { ADMIN } from '../helpers/server.ts'
+import { startDetecting } from './detecting.ts'
 import { type Json, smallFile } from './wire.ts'
 
 /** As published by the OpenAPI Initiative: https://spec.openapis.org/oas/3.1/schema/2026-08-03 */
@@ -26,7 +28,7 @@ interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
 }
 
-const { request, put, token } = await startServer(t)
+const { request, put, token } = await startDetecting(t)
 const document = (await (await request('/openapi.json', { token: undefined })).json()) as Document
 const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
@@ -103,6 +105,13 @@ t.test('every route of the contract is in it', async (t) => {
     'delete /v1/tokens/{id}',
     'get /v1/audit',
     'get /v1/audit/verify',
+    'post /detect',
+    'post /detect-pii',
+    'post /detect/activations',
+    'get /detect/models',
+    'post /analyze',
+    'get /supportedentities',
+    'get /recognizers',
   ]) {
     t.ok(described.has(route), route)
   }
@@ -114,9 +123,10 @@ t.test('what asks for a token says so, and how it refuses', async (t) => {
   t.strictSame([...paths].sort(), ['/health', '/livez', '/openapi.json', '/readyz'])
   for (const { path, operation } of operations) {
     if (operation.security.length === 0) continue
+    const type = operation.tags?.[0] === 'presidio' ? 'json' : 'problem+json'
     for (const status of ['400', '401', '429', '500']) {
       const content = operation.responses[status]?.content
-      t.ok(content?.['application/problem+json'], `${path} ${status}`)
+      t.ok(content?.[`application/${type}`], `${path} ${status}`)
     }
   }
 })
@@ -164,6 +174,9 @@ const POLICY = {
   max_size: null,
 }
 
+const MAIL = 'Mail jane.doe@example.org'
+const EVERYTHING = { redact: { email: '…' }, include_text: true, explain: true, language: 'en' }
+
 t.test('live answers are what the document says', async (t) => {
   const version = '/v1/checkpoints/acme/documented/1.0'
   const path = `${version}/files/model.safetensors`
@@ -182,6 +195,15 @@ t.test('live answers are what the document says', async (t) => {
   form.append('file', new Blob([file]), 'a.safetensors')
   const made = await request('/v1/tokens', send('POST', { name: 'a', role: 'reader' }))
   const { id } = (await made.clone().json()) as { id: string }
+
+  const activations = (shape: readonly number[]) => ({
+    token: ADMIN,
+    method: 'POST',
+    body: writeSafetensors([
+      { name: 'activations', dtype: 'F32', shape, bytes: new Uint8Array(4 * 2 * 32) },
+    ]),
+  })
+  const english = { text: `${MAIL} now`, language: 'en' }
 
   await checkAnswer(t, 'createToken', made)
   await checkAnswer(t, 'createToken', await request('/v1/tokens', send('POST', {})))
@@ -255,6 +277,27 @@ t.test('live answers are what the document says', async (t) => {
     ['readAudit', '/v1/audit'],
     ['readAudit', '/v1/audit?limit=x'],
     ['verifyAudit', '/v1/audit/verify'],
+    ['detect', '/detect', send('POST', { text: MAIL })],
+    ['detect', '/detect', send('POST', { texts: [MAIL, ''], ...EVERYTHING })],
+    ['detect', '/detect', send('POST', { text: 5 })],
+    ['detect', '/detect', send('POST', { texts: Array<string>(65).fill('') })],
+    ['detect', '/detect', { ...send('POST', { text: MAIL }), token: reader }],
+    ['detectPii', '/detect-pii', send('POST', { text: MAIL })],
+    ['detectPii', '/detect-pii', send('POST', {})],
+    ['detectActivations', '/detect/activations', activations([2, 32])],
+    ['detectActivations', '/detect/activations', activations([4, 16])],
+    ['detectActivations', '/detect/activations', { ...activations([2, 32]), body: 'PK' }],
+    ['detectModels', '/detect/models'],
+    ['detectModels', '/detect/models', asReader],
+    ['analyze', '/analyze', send('POST', english)],
+    ['analyze', '/analyze', send('POST', { ...english, return_decision_process: true })],
+    ['analyze', '/analyze', send('POST', { ...english, text: [MAIL, MAIL] })],
+    ['analyze', '/analyze', send('POST', { ...english, language: 'tlh' })],
+    ['analyze', '/analyze', { ...send('POST', english), token: undefined }],
+    ['supportedEntities', '/supportedentities?language=en'],
+    ['supportedEntities', '/supportedentities?language=tlh'],
+    ['recognizers', '/recognizers'],
+    ['recognizers', '/recognizers', asReader],
     ['livez', '/livez'],
     ['readyz', '/readyz'],
     ['health', '/health'],
