@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { addAudit } from './audit.ts'
 import { addBackup } from './backup.ts'
+import { addDetector } from './detector.ts'
+import { addDetect } from './detect.ts'
 import { addDiff } from './diff.ts'
 import { addInspect } from './inspect.ts'
 import { addLs } from './ls.ts'
@@ -48,11 +50,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     addLs,
     addShow,
     addDiff,
+    addDetect,
     addTag,
     addPolicy,
     addWithdraw,
     addVerify,
     addInspect,
+    addDetector,
     addAudit,
     addBackup,
     addRestore,

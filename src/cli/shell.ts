@@ -15,6 +15,8 @@ export interface Shell {
   readonly note: (line: string) => void
   /** A person looks at standard error. */
   readonly isWatched: boolean
+  /** A person looks at standard output. */
+  readonly isRead: boolean
   /** How the command ends, unless it throws; 0 until told. */
   readonly end: (code: ExitCode) => void
 }
@@ -49,6 +51,7 @@ export function processShell(end: Shell['end']): Shell {
       process.stderr.write(`${line}\n`)
     },
     isWatched: process.stderr.isTTY,
+    isRead: process.stdout.isTTY,
     end,
   }
 }
