@@ -1,9 +1,41 @@
 import type { FastifyInstance } from 'fastify'
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import packageJson from '../package.json' with { type: 'json' }
+import type { SlotState } from '../src/detect/detection.ts'
 import { RegistryError } from '../src/errors.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { answers } from './schemas.ts'
+
+const Ready = Type.Object({
+  status: Type.String(),
+  detectors: Type.Array(
+    Type.Object({
+      slot: Type.String({ description: 'primary or canary' }),
+      state: Type.String({ description: 'serving, loading, absent or failed' }),
+      provider: Type.Union([Type.String(), Type.Null()]),
+      fell_back: Type.Union([Type.Array(Type.String()), Type.Null()], {
+        description: 'Operators that the provider left to the CPU; null where not known',
+      }),
+      problem: Type.Union([Type.String(), Type.Null()], {
+        description: 'Why nothing serves, or why what the ref leads to by now doesn’t',
+      }),
+    }),
+  ),
+})
+
+/** Told to whoever asks: no names and no digests. */
+const tellSlot = ({
+  slot,
+  state,
+  model,
+  problem,
+}: SlotState): Static<typeof Ready>['detectors'][0] => ({
+  slot,
+  state,
+  provider: model?.provider ?? null,
+  fell_back: model?.fellBack?.slice() ?? null,
+  problem: problem?.why ?? null,
+})
 
 const open = { access: 'open' } as const
 const tags = ['operating']
@@ -37,14 +69,16 @@ export function healthRoutes(
         operationId: 'readyz',
         tags,
         summary: 'Ledger and vault can be written, or read where that is all, and there is room',
-        response: answers({ 200: Type.Object({ status: Type.String() }) }, 503),
+        description:
+          'Waits for the first load of each configured detector to succeed or fail. From then on their state is told here and fails nothing.',
+        response: answers({ 200: Ready }, 503),
       },
     },
     async () => {
       const failing = isStopping() ? ['stopping'] : await strongroom.failingChecks()
       if (failing.length > 0)
         throw new RegistryError('NOT_READY', 'The server can’t do its work.', { failing })
-      return { status: 'ready' }
+      return { status: 'ready', detectors: strongroom.detect.slots().map(tellSlot) }
     },
   )
 

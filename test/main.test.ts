@@ -30,6 +30,7 @@ function run(t: Test, folder: string, settings: Readonly<Record<string, string>>
       STRONGROOM_PORT: '0',
       STRONGROOM_HASH_WORKERS: '1',
       STRONGROOM_DISK_FLOOR_BYTES: '0',
+      STRONGROOM_DETECTOR: '',
       STRONGROOM_ADMIN_TOKEN: TOKEN,
       ...settings,
     },

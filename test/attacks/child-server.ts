@@ -33,6 +33,7 @@ export async function startChild(
       STRONGROOM_ADMIN_TOKEN: ADMIN,
       STRONGROOM_CACHE_BYTES: '16MiB',
       STRONGROOM_DISK_FLOOR_BYTES: '0',
+      STRONGROOM_DETECTOR: '',
       STRONGROOM_HASH_WORKERS: '2',
       ...settings,
     },

@@ -46,14 +46,19 @@ export function startProcess(onMessage: (message: FromChild) => void): DetectorP
   // That it broke is told by `ended`.
   pipe.on('error', () => undefined)
   const ended = new Promise<string>((resolve) => {
-    // Nobody reads what would come back on it, and `close` waits for it.
-    child.on('exit', () => pipe.destroy())
-    // Couldn't be started, or couldn't be sent something: of the latter `exit` tells more.
+    // It couldn't be started; if it was, `exit` tells more.
     child.on('error', (error) => {
       if (child.pid === undefined) resolve(error.message)
     })
-    child.on('close', (code, signal) => {
-      resolve([`ended with ${signal ?? `code ${String(code)}`}`, said.trim()].join('\n').trim())
+    // `close` doesn't come where this side let go of the channel first.
+    child.on('exit', (code, signal) => {
+      pipe.destroy()
+      const how = `ended with ${signal ?? `code ${String(code)}`}`
+      const tell = (): void => {
+        resolve(`${how}\n${said}`.trim())
+      }
+      if (child.stderr === null || child.stderr.closed) tell()
+      else child.stderr.once('close', tell)
     })
   })
 

@@ -19,7 +19,8 @@ let pipeline: Pipeline | undefined
 const working = new Map<number, () => void>()
 
 const tell = (message: FromChild): void => {
-  process.send?.(message)
+  // The parent may be gone: then so is this process, soon.
+  process.send?.(message, () => undefined)
 }
 
 // What ends the server from a terminal is its business: it lets go of this process when it is done with it.
