@@ -1,6 +1,7 @@
 import { LedgerFull, LedgerRefused } from '../../db/ledger.ts'
 import { ConfigError } from '../config.ts'
 import { FoldersRefused } from '../folders.ts'
+import { DetectorRefused } from '../detect/refused.ts'
 import { RefusedError, UnreachableError, UntrustedError } from '../client/failures.ts'
 import { LocalError } from '../client/local-failure.ts'
 import { type Facts, RegistryError } from '../errors.ts'
@@ -32,6 +33,8 @@ export function reportOf(error: unknown): Report {
   if (error instanceof FoldersRefused) return told(1, 'FOLDERS_REFUSED', error.message, {})
   if (error instanceof UnreachableError) return told(3, 'UNREACHABLE', error.message, {})
   if (error instanceof UntrustedError) return told(1, 'NOT_AS_CLAIMED', error.message, error.facts)
+  if (error instanceof DetectorRefused)
+    return told(1, 'DETECTOR_REFUSED', error.message, { where: error.where })
   if (error instanceof RegistryError) return told(1, error.code, error.message, error.facts)
   if (error instanceof SafetensorsError) {
     const { reason, offset, tensor, looksLike } = error

@@ -1,8 +1,3 @@
-import { tensorAt } from '../safetensors/columns.ts'
-import { DTYPES } from '../safetensors/dtypes.ts'
-import { SafetensorsError } from '../safetensors/safetensors-error.ts'
-import { createValidator } from '../safetensors/stream.ts'
-import type { SafetensorsHeader } from '../safetensors/stream.ts'
 import type { Detector, DetectorTensor } from './detector.ts'
 import { aligned, checkFinite } from './open/check-finite.ts'
 import { checkShapes } from './open/check-shapes.ts'
@@ -10,8 +5,8 @@ import { checkTrees } from './open/check-trees.ts'
 import { checkVocabulary } from './open/check-vocabulary.ts'
 import { refuseAt } from './open/members.ts'
 import { readSettings } from './open/read-settings.ts'
+import { readTensors } from './open/read-tensors.ts'
 import { refuseTensor } from './open/tensor-taker.ts'
-import { DetectorRefused } from './refused.ts'
 import { tensorOf } from './tensor-values.ts'
 
 /** The key of `__metadata__` that makes a safetensors file a detector. */
@@ -27,10 +22,23 @@ const MAX_TENSORS = 4096
  * @throws DetectorRefused saying where the file departs from that page, and how
  */
 export function openDetector(bytes: Uint8Array): Detector {
-  const header = readHeader(bytes)
-  const json = header.metadata[SETTINGS_KEY] ?? refuseAt('file', `has no ${SETTINGS_KEY}`)
+  const { metadata, tensors } = readTensors(bytes, MAX_TENSORS)
+  return checkDetector(
+    metadata[SETTINGS_KEY] ?? refuseAt('file', `has no ${SETTINGS_KEY}`),
+    tensors,
+  )
+}
+
+/**
+ * Checks settings and tensors, wherever they come from. @throws DetectorRefused
+ *
+ * @param json what `__metadata__` says under SETTINGS_KEY
+ */
+export function checkDetector(
+  json: string,
+  tensors: ReadonlyMap<string, DetectorTensor>,
+): Detector {
   const settings = readSettings(json)
-  const tensors = tensorsOf(bytes, header)
   checkShapes(settings, tensors)
   const detector = { settings, tensors }
   checkFinite(tensors)
@@ -38,47 +46,6 @@ export function openDetector(bytes: Uint8Array): Detector {
   checkLatents(detector)
   checkTrees(detector)
   return detector
-}
-
-function readHeader(bytes: Uint8Array): SafetensorsHeader {
-  try {
-    const validator = createValidator({ fileBytes: bytes.length, maxTensors: MAX_TENSORS })
-    validator.write(bytes)
-    return validator.end()
-  } catch (error) {
-    if (!(error instanceof SafetensorsError)) throw error
-    throw new DetectorRefused('file', error.message, error)
-  }
-}
-
-function tensorsOf(
-  bytes: Uint8Array,
-  { columns }: SafetensorsHeader,
-): ReadonlyMap<string, DetectorTensor> {
-  const tensors = new Map<string, DetectorTensor>()
-  for (let i = 0; i < columns.count; i += 1) {
-    const { name, dtype, shape, begin, end } = tensorAt(columns, i)
-    if (!isKnown(dtype)) return refuseTensor(name, `is ${dtype}, which no detector has`)
-    const size = (DTYPES[columns.dtypes[i] ?? 0]?.bits ?? 8) / 8
-    if (begin % size !== 0)
-      refuseTensor(name, `begins at byte ${begin}, not at a multiple of ${size}`)
-    tensors.set(name, { dtype, shape, bytes: bytes.subarray(begin, end) })
-  }
-  return tensors
-}
-
-const KNOWN: ReadonlySet<string> = new Set<DetectorTensor['dtype']>([
-  'F32',
-  'F16',
-  'BF16',
-  'I8',
-  'U8',
-  'U32',
-  'I32',
-])
-
-function isKnown(dtype: string): dtype is DetectorTensor['dtype'] {
-  return KNOWN.has(dtype)
 }
 
 /** The rows of a cut SAE keep their order, and their numbers in the whole one. */

@@ -21,6 +21,8 @@ export interface Members {
   readonly json: (name: string) => Record<string, unknown>
   /** Whether a member that must be there is null, and read if it is. */
   readonly isNull: (name: string) => boolean
+  /** Whether a member is true or false; it isn't read yet. */
+  readonly isBoolean: (name: string) => boolean
   /** The names of the members. */
   readonly names: () => readonly string[]
   /** All was read: what wasn't is unknown, and refused. */
@@ -99,6 +101,7 @@ export function membersOf({ value, where }: Item): Members {
       return isObject(value) ? value : refuse('is not an object', name)
     },
     isNull: (name) => take(name) === null,
+    isBoolean: (name) => typeof object[name] === 'boolean',
     names: () => Object.keys(object),
     end() {
       for (const name of unread) refuse('is not a member that this version knows', shortened(name))
