@@ -177,7 +177,7 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
     metrics.failures.inc({ slot, code: failure })
     const count = attempt?.revision === revision ? attempt.count + 1 : 1
     // What the file says won't change.
-    const isFinal = failure === 'refused' || failure === 'golden'
+    const isFinal = ['refused', 'golden', 'not_finite'].includes(failure)
     const delay = Math.min(FIRST_DELAY_MS * 2 ** (count - 1), LAST_DELAY_MS)
     attempt = { revision, count, notBefore: isFinal ? Infinity : performance.now() + delay }
     problem = problemOf(why, version, revision)
@@ -221,6 +221,7 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
 
 const SENTENCES: Readonly<Record<LoadFailure, string>> = {
   refused: 'The file is no detector that this server knows.',
+  not_finite: 'What the detector computes is NaN or infinite.',
   golden: 'The detector doesn’t find what its golden texts say.',
   provider: 'The detector doesn’t run on the configured device.',
   damaged: 'The stored bytes of the detector no longer match the ledger.',

@@ -73,6 +73,7 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
   const { settings, sizeBytes, sha256, silenceMs, onRun, onFault } = options
   const pending = new Map<number, Pending>()
   let lastId = 0
+  let hasEnded = false
   let heard = 0
   let retired: (() => void) | undefined
   let loaded: (facts: EngineFacts) => void = () => undefined
@@ -130,6 +131,7 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
   }
 
   void child.ended.then((how) => {
+    hasEnded = true
     clearInterval(watch)
     refused(new LoadFailed('ended', how))
     for (const id of [...pending.keys()])
@@ -155,6 +157,10 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
     signal: AbortSignal,
     onFree: () => void,
   ): Promise<readonly Detection[]> {
+    if (hasEnded) {
+      onFree()
+      return Promise.reject(engineEnded())
+    }
     lastId += 1
     const id = lastId
     return new Promise((resolve, reject) => {
@@ -209,7 +215,7 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
   }
 }
 
-export const engineEnded = (): RegistryError =>
+const engineEnded = (): RegistryError =>
   new RegistryError('DETECTOR_UNAVAILABLE', 'The detector’s process ended; it is started again.', {
     why: 'engine_ended',
     retry_after: 1,

@@ -16,6 +16,7 @@ import type {
 } from './messages.ts'
 import { createPipeline, type Pipeline, type Sessions } from './pipeline.ts'
 import { openSession } from './session.ts'
+import { NotFinite } from './text-chunks.ts'
 
 /** Why nothing was loaded; the message is for the log. */
 export class NotLoaded extends Error {
@@ -51,7 +52,7 @@ export async function load(
       const { pipeline, fellBack } = await adopt(detector, provider, settings, onRun)
       return { pipeline, facts: { ...factsOf(detector), provider, fellBack, passedOver } }
     } catch (error) {
-      failure = error instanceof NotLoaded ? error.failure : 'provider'
+      failure = failureOf(error)
       passedOver.push({ provider, why: error instanceof Error ? error.message : String(error) })
     }
   }
@@ -77,6 +78,11 @@ export async function probe(provider: Provider): Promise<void> {
   } catch (error) {
     throw new NotLoaded('provider', error instanceof Error ? error.message : String(error), error)
   }
+}
+
+function failureOf(error: unknown): LoadFailure {
+  if (error instanceof NotLoaded) return error.failure
+  return error instanceof NotFinite ? 'not_finite' : 'provider'
 }
 
 const providersOf = (device: Device): readonly Provider[] =>

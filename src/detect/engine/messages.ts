@@ -81,10 +81,10 @@ export interface PassedOver {
 }
 
 /**
- * Why a detector isn't loaded: `refused` is about its file, `golden` about what it finds, `provider` about the machine,
- * `damaged` about its bytes, `ended` about the process.
+ * Why a detector isn't loaded: `refused` is about its file, `golden` about what it finds, `not_finite` about its numbers,
+ * `provider` about the machine, `damaged` about its bytes, `ended` about the process.
  */
-export type LoadFailure = 'refused' | 'golden' | 'provider' | 'damaged' | 'ended'
+export type LoadFailure = 'refused' | 'golden' | 'not_finite' | 'provider' | 'damaged' | 'ended'
 
 /** Why work failed: the model said something that is no number, the caller's activations do, or a fault of ours. */
 export type WorkFailure = 'not_finite' | 'input_not_finite' | 'fault'

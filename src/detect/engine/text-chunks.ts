@@ -5,7 +5,11 @@ import type { Latents } from './latents.ts'
 import type { Input, Session } from './session.ts'
 
 /** Thrown where the model said NaN or infinity: never taken for "nothing found". */
-export class NotFinite extends Error {}
+export class NotFinite extends Error {
+  constructor() {
+    super('NaN or infinity')
+  }
+}
 
 /** A text whose windows are on their way through the model. */
 export interface OpenText {

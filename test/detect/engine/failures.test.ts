@@ -1,0 +1,52 @@
+import t from 'tap'
+import { openDetector } from '../../../src/detect/open-detector.ts'
+import { createTokenizer } from '../../../src/detect/tokenizer/tokenizer.ts'
+import { detectorFile, tinyDetector, tinyParts } from '../fixture.ts'
+import { ask, codeOf, start, text, texts } from './fixture.ts'
+
+const file = tinyDetector({ threshold: 0.1 })
+
+t.test('killed in mid-request, its callers are told so, every one', async (t) => {
+  const { engine } = await start(t, file)
+  const waiting = Array.from({ length: 50 }, (_, n) => codeOf(ask(engine, texts(text(n + 10)))))
+  process.kill(engine.pid ?? 0, 'SIGKILL')
+  t.strictSame(new Set(await Promise.all(waiting)), new Set(['DETECTOR_UNAVAILABLE']))
+  t.match(await engine.ended, /SIGKILL/)
+  t.equal(await codeOf(ask(engine, texts('late'))), 'DETECTOR_UNAVAILABLE', 'and who comes after')
+})
+
+t.test('a process that stops answering is killed', async (t) => {
+  const { engine } = await start(t, file, {}, { silenceMs: 400 })
+  process.kill(engine.pid ?? 0, 'SIGSTOP')
+  t.equal(await codeOf(ask(engine, texts('Anna'))), 'DETECTOR_UNAVAILABLE')
+  t.match(await engine.ended, /SIGKILL/)
+})
+
+t.test('retired, it finishes what it has and goes', async (t) => {
+  const { engine } = await start(t, file)
+  const answers = Promise.all([1, 2, 3].map((n) => ask(engine, texts(text(n)))))
+  await engine.retire()
+  t.equal((await answers).length, 3)
+  t.match(await engine.ended, /code 0/)
+})
+
+t.test(
+  'what isn’t a number is an error, never nothing found, and only for who asked',
+  async (t) => {
+    const parts = tinyParts({ threshold: 0.1 })
+    const pieces = parts.tensors.find(({ name }) => name === 'host.embeddings.piece')
+    const tokenize = createTokenizer(openDetector(detectorFile(parts)))
+    const bad = tokenize('z').pieces.at(-1) ?? 0
+    const bytes = Buffer.from(pieces?.bytes ?? new Uint8Array())
+    for (let column = 0; column < 32; column++) bytes.writeFloatLE(3e38, (bad * 32 + column) * 4)
+    const tensors = parts.tensors.map((each) => (each === pieces ? { ...each, bytes } : each))
+    const { engine, faults } = await start(t, detectorFile({ ...parts, tensors }))
+    const [broken, whole] = await Promise.all([
+      codeOf(ask(engine, texts('fine', 'a z'))),
+      ask(engine, texts('a b')),
+    ])
+    t.equal(broken, 'DETECTION_FAILED')
+    t.equal(whole.length, 1)
+    t.strictSame(faults, [])
+  },
+)
