@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { readActivations } from '../src/detect/read-activations.ts'
 import { CategoryName, Detected, Threshold } from './detect-schemas.ts'
 import { type Ask, DETECTION_REFUSALS } from './detection.ts'
-import { tellDetection } from './detection-answer.ts'
+import { millisecondsSince, tellDetection } from './detection-answer.ts'
 import { textOf } from './json-in-turns.ts'
 import { answers } from './schemas.ts'
 
@@ -54,15 +54,16 @@ export function detectActivationsRoute(plain: FastifyInstance, ask: Ask): void {
           signal,
         }),
       )
-      const detection = found?.results[0]
-      if (found === undefined || detection === undefined) return reply.hijack()
+      if (found === undefined) return reply.hijack()
+      const [detection] = found.results
+      if (detection === undefined) throw new Error('there is no detection of the activations')
       const answer = tellDetection({
         found,
         detection,
         unit: activations.offsets === undefined ? 'token' : 'as_sent',
         placeOf: (place) => place,
         language: 'und',
-        begun,
+        tookMs: millisecondsSince(begun),
       })
       return reply.type('application/json; charset=utf-8').send(await textOf(answer))
     },

@@ -7,7 +7,7 @@ import { redact } from '../src/detect/redact.ts'
 import { invalidField } from '../src/errors.ts'
 import { Detected, DetectedOfAll, DetectRequest } from './detect-schemas.ts'
 import { type Ask, DETECTION_REFUSALS } from './detection.ts'
-import { tellDetection } from './detection-answer.ts'
+import { millisecondsSince, tellDetection } from './detection-answer.ts'
 import { type JsonPieces, listOfPieces, objectOf, textOf } from './json-in-turns.ts'
 import { answers } from './schemas.ts'
 
@@ -48,7 +48,7 @@ export function detectRoute(plain: FastifyInstance, ask: Ask): void {
         detect.texts({ ...wanted, signal }),
       )
       if (found === undefined) return reply.hijack()
-      const results = tellTexts(texts, body, found, begun)
+      const results = tellTexts(texts, body, found, millisecondsSince(begun))
       const answer =
         body.text === undefined ? objectOf({ results: listOfPieces(results) }) : only(results)
       return reply.type('application/json; charset=utf-8').send(await textOf(answer))
@@ -68,7 +68,7 @@ function* tellTexts(
   texts: readonly string[],
   { offset_encoding: unit, include_text: withText, redact: labels, language = 'und' }: DetectBody,
   found: Detections,
-  begun: number,
+  tookMs: number,
 ): Generator<JsonPieces, void, undefined> {
   for (const [i, detection] of found.results.entries()) {
     const text = texts[i] ?? ''
@@ -81,7 +81,7 @@ function* tellTexts(
       redacted:
         labels === false ? undefined : redact(text, detection.spans, labels === true ? {} : labels),
       language,
-      begun,
+      tookMs,
     })
   }
 }

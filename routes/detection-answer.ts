@@ -11,13 +11,12 @@ interface Told {
   readonly text?: string | undefined
   readonly redacted?: string | undefined
   readonly language: string
-  /** When the request began, on the monotonic clock. */
-  readonly begun: number
+  readonly tookMs: number
 }
 
 /** What `/detect` says of one text. */
 export function tellDetection(told: Told): JsonPieces {
-  const { found, detection, unit, placeOf, text, redacted, language, begun } = told
+  const { found, detection, unit, placeOf, text, redacted, language, tookMs } = told
   const { checkpoint, version, revision, sha256, provider, sae } = found.model
   const { spans, chunks } = detection
   return objectOf({
@@ -41,7 +40,7 @@ export function tellDetection(told: Told): JsonPieces {
     model_version: `${checkpoint}@${version}`,
     model: { revision, sha256, provider, activation: sae.architecture },
     chunks,
-    processing_time_ms: millisecondsSince(begun),
+    processing_time_ms: tookMs,
   })
 }
 
