@@ -46,7 +46,7 @@ for (const [i, { title, family, options }] of CASES.entries()) {
     const { sae } = detector.settings
     const kept = sae.architecture === 'topk' ? [...Array(WIDTH).keys()] : KEPT
     t.match(sae, { dModel: D_MODEL, width: WIDTH, rows: kept.length })
-    t.strictSame(detector.settings.scores, { imported: { ...Object(detector.settings.scores['imported']), family } }) // prettier-ignore
+    t.match(detector.settings.scores, { imported: { family } })
     const { latents } = await computed(detector, ACTIVATIONS)
     const are = rows.map((_, token) => kept.map((_, row) => latents[token * kept.length + row] ?? NaN)) // prettier-ignore
 

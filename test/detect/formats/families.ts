@@ -244,3 +244,12 @@ export function writeCase({ family, files }: Case, folder: string): string {
   }
   return family === 'state-dict' ? join(folder, 'model.safetensors') : folder
 }
+
+/** An autoencoder whose latents are the activations, as far as they are over 0. */
+export function writeIdentity(folder: string, width: number): string {
+  const values = Float64Array.from({ length: width ** 2 }, (_, i) => Number(i % (width + 1) === 0))
+  const config = { ...SAELENS, d_in: width, d_sae: width, apply_b_dec_to_input: false }
+  const weights = { W_enc: { shape: [width, width], values }, b_enc: { shape: [width], values: new Float64Array(width) } } // prettier-ignore
+  const files = { 'cfg.json': config, 'sae_weights.safetensors': safetensors(weights) }
+  return writeCase({ title: 'identity', family: 'saelens', files }, folder)
+}
