@@ -1,7 +1,7 @@
 import { isMostlyWithin, type LookAlikes } from './look-alikes.ts'
 import { trimmed, type Range, type Refined } from './range.ts'
 
-const EDGE = /[\s,;:|*=!?…、。，：；！？＝/\\_~&%→•·–—+-]/u
+const EDGE = /[\s,;:|*=!?…、。，：；！？＝/\\_~&→•·–—+-]/u
 /** Abbreviations whose full stop is the address's own, where it ends with one. */
 const OWN_STOP =
   /(?:(?<![\p{L}\p{M}])\p{L}|\b(?:st|rd|ave|av|blvd|dr|ln|ct|pl|sq|hwy|apt|ste|str|pl|nr|no|izq|izda|dcha|der|ext|int|bl|esc|pta|ezk|of|dpto|bis|UU|Ags|Camp|Chih|Chis|Coah|Col|Dgo|Gro|Gto|Hgo|Jal|Méx|Mich|Mor|Nay|Oax|Pue|Qro|Sin|Son|Tab|Tamps|Tlax|Ver|Yuc|Zac))\.$/iu

@@ -1,8 +1,4 @@
-import {
-  findPhoneNumbersInText,
-  parsePhoneNumberFromString,
-  type CountryCode,
-} from 'libphonenumber-js/min'
+import { parsePhoneNumberFromString, type CountryCode } from 'libphonenumber-js/min'
 import { isMostlyWithin, type LookAlikes } from './look-alikes.ts'
 import { trimmed, type Range, type Refined } from './range.ts'
 
@@ -18,6 +14,8 @@ const FIELD_BEFORE = /^\p{Nd}{1,5},(?=[\p{Nd}+(])/u
 /** What leads to somebody behind the number, and the brackets that may be around it. */
 const EXTENSION =
   /[\s,;/(（・-]*(?:(?<!\p{L})(?:ext(?:ension|ensión)?|durchwahl|dw|nebenst(?:elle)?|apparat|app|poste|interno|interne|int|anexo|ramal)(?!\p{L})|(?<=[\d\s])x(?=\s?\d)|内線|#)[.:：\s]*\p{Nd}{0,6}[)）]?$/iu
+/** How far a number may reach beyond what was found of it, and how long an extension is with its word. */
+const REACH = 40
 const DIGITS = /[\p{Nd}〇一二三四五六七八九]/gu
 const DIGIT = /\p{Nd}/u
 const FEWEST_DIGITS = 6
@@ -32,9 +30,9 @@ const FEWEST_NUMBER_WORDS = 3
 const IDENTIFIER_BEFORE = /[\p{Script=Latin}_][\p{Script=Latin}\p{Nd}_]{0,11}-?$|\p{Nd}\.$/u
 const LABEL_BEFORE = new RegExp(`(?:(?<![\\p{L}_])(?:${LABELS})|\\\\[nrt])$`, 'iu')
 const IDENTIFIER_AFTER = /^(?:[\p{Script=Latin}_]|-[\p{Script=Latin}]{2})/u
-/** A year with a number of its own (2024-0418), a month with its year (09/2019), a short date, a decimal, half a coordinate. */
+/** A year with a number of its own (2024-0418), a month with its year (09/2019), a short date, a decimal, half a coordinate; money. */
 const NO_PHONE =
-  /^(?:(?:19|20)\d\d ?[-–/.] ?\d{1,6}|\d{1,2} ?[-/.] ?(?:19|20)?\d\d|\d{1,2}([-/.])\d{1,2}\1\d\d|[+-]?\d{1,3}\.\d{3,})$/u
+  /^(?:(?:19|20)\d\d ?[-–/.] ?\d{1,6}|\d{1,2} ?[-/.] ?(?:19|20)?\d\d|\d{1,2}([-/.])\d{1,2}\1\d\d|[+-]?\d{1,3}\.\d{3,})$|[€$£¥￥%円]/u
 /** What names an article, a reference, a firm: not what a number that one calls goes by. */
 const REFERENCE_BEFORE =
   /(?:#|№|(?<!\p{L})(?:EAN|GTIN|ISBN|ISSN|SKU|PZN|ASIN|DOI|SIREN|SIRET|NIF|CIF|NIE|VAT|UID|IK|BIC|ID|Az|Ref|Réf|TRN|PNR|CHF)[.:]?)\s*$/iu
@@ -42,8 +40,6 @@ const MONEY_BEFORE = /[€$£¥￥]\s?$/u
 const UNIT_AFTER = /^\s?(?:[€$£¥%‰°]|(?:EUR|USD|CHF|GBP|JPY|kg|km|ml|kWh)(?!\p{L})|円)/u
 /** Where the five languages are spoken, the likeliest first. */
 const COUNTRIES = ['US', 'DE', 'FR', 'ES', 'JP', 'GB', 'MX', 'AT', 'CH', 'BE', 'CO', 'AR', 'CL', 'PE', 'AU', 'IE', 'IN', 'NG', 'ZA', 'MA'] as const satisfies readonly CountryCode[] // prettier-ignore
-/** How far a number may reach beyond what was found of it. */
-const REACH = 24
 
 export function refinePhone(
   text: string,
@@ -55,25 +51,25 @@ export function refinePhone(
   if (isReadOut(written)) return { ...phone, isDoubtful: false }
   if (!isNumber(written) || NO_PHONE.test(written) || isPartOfMore(text, phone)) return undefined
   if (isMostlyWithin(phone, lookAlikes())) return undefined
-  if (!isPossible(written)) return { ...(wholeNumber(text, phone) ?? phone), isDoubtful: true }
-  return { ...phone, isDoubtful: isDoubtful(text, phone) }
+  return { ...phone, isDoubtful: isDoubtful(text, phone) || !isPossible(written) }
 }
 
-/** To the ends of the digits that it cuts, without labels and extensions. */
+/** The range, to the ends of the digits that it cuts, without labels and extensions. */
 function boundsOf(text: string, range: Range): Range {
   const inner = trimmed(text, range, EDGE)
   const found = text.slice(inner.start, inner.end)
   const before = (LABEL.exec(found) ?? FIELD_BEFORE.exec(found))?.[0] ?? ''
   const whole = extended(text, { start: inner.start + before.length, end: inner.end })
-  const extension = EXTENSION.exec(text.slice(whole.start, whole.end))?.[0] ?? ''
+  const ending = text.slice(Math.max(whole.start, whole.end - REACH), whole.end)
+  const extension = EXTENSION.exec(ending)?.[0] ?? ''
   return trimmed(text, { start: whole.start, end: whole.end - extension.length }, EDGE)
 }
 
 function extended(text: string, range: Range): Range {
   let { start, end } = range
   if (!DIGIT.test(text.slice(start, end))) return range
-  while (isDigitNext(text, end, 1)) end += 1
-  while (isDigitNext(text, start - 1, -1)) start -= 1
+  while (end < range.end + REACH && isDigitNext(text, end, 1)) end += 1
+  while (start > range.start - REACH && isDigitNext(text, start - 1, -1)) start -= 1
   if (/[+＋]/.test(text.charAt(start - 1))) start -= 1
   // (030 …) is the sentence's bracket; that of (030) … is the number's.
   const inner = text.slice(start, end)
@@ -122,22 +118,4 @@ function isPossible(written: string): boolean {
   return countries.some((defaultCountry) =>
     parsePhoneNumberFromString(number, { defaultCountry, extract: false })?.isPossible(),
   )
-}
-
-/** The number that the library sees where we see a part of it. */
-function wholeNumber(text: string, part: Range): Range | undefined {
-  const from = Math.max(0, part.start - REACH)
-  const around = text.slice(from, part.end + REACH)
-  for (const defaultCountry of COUNTRIES) {
-    for (const { startsAt, endsAt } of findPhoneNumbersInText(around, { defaultCountry })) {
-      const whole = boundsWithoutExtension(text, { start: from + startsAt, end: from + endsAt })
-      if (whole.start <= part.start && whole.end >= part.end) return whole
-    }
-  }
-  return undefined
-}
-
-function boundsWithoutExtension(text: string, { start, end }: Range): Range {
-  const extension = EXTENSION.exec(text.slice(start, end))?.[0] ?? ''
-  return trimmed(text, { start, end: end - extension.length }, EDGE)
 }

@@ -15,6 +15,9 @@ const CLOSING = ')]}>»”“」』）】》〉'
 /** Opens and closes. */
 const SYMMETRIC = '"\'’`'
 
+/** What has more of them at its ends is nothing. */
+const MOST_BRACKETS = 64
+
 /**
  * Without what `edge` matches at both ends, brackets and quotes that are open at one end only, and those that are
  * around the whole.
@@ -23,7 +26,7 @@ const SYMMETRIC = '"\'’`'
  */
 export function trimmed(text: string, range: Range, edge: RegExp): Range {
   let { start, end } = range
-  for (;;) {
+  for (let brackets = 0; brackets < MOST_BRACKETS; brackets += 1) {
     while (start < end && edge.test(text.charAt(start))) start += 1
     while (start < end && edge.test(text.charAt(end - 1))) end -= 1
     const inner = text.slice(start, end)
@@ -34,6 +37,7 @@ export function trimmed(text: string, range: Range, edge: RegExp): Range {
     if (opens) start += 1
     if (closes) end = Math.max(start, end - 1)
   }
+  return { start, end: start }
 }
 
 function isOpenAtStart(inner: string): boolean {

@@ -38,7 +38,8 @@ export function scoresOf(
 ): CategoryScores[] {
   const labels = labelsOf(classifiers)
   return columnsOf(labels).map(({ category, all, begin }) => {
-    const probability = sums(probabilities, count, labels.length, all)
+    // Labels that are judged each for itself (sigmoid) may add up to more.
+    const probability = sums(probabilities, count, labels.length, all).map((p) => Math.min(1, p))
     const beginning = sums(probabilities, count, labels.length, begin)
     const beginShare = beginning.map((value, i) => shareOf(value, probability[i] ?? 0))
     return { category, probability, beginShare }
