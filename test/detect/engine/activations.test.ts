@@ -49,3 +49,16 @@ t.test('activations that aren’t numbers are the caller’s mistake', async (t)
   const [none] = await ask(engine, activations('F32', new Uint8Array(), { tokens: 0 }))
   t.strictSame(none, { spans: [], chunks: 0 })
 })
+
+t.test(
+  'what the model says and isn’t a number is an error, never nothing found, and only for who asked',
+  async (t) => {
+    const huge = new Float32Array(sines.length).fill(3e38, 650 * 32)
+    const [broken, whole] = await Promise.all([
+      codeOf(ask(engine, activations('F32', bytesOf(huge)))),
+      ask(engine, activations('F32', bytesOf(sines))),
+    ])
+    t.equal(broken, 'DETECTION_FAILED')
+    t.ok(whole[0]?.spans.length)
+  },
+)

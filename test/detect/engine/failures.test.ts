@@ -1,7 +1,5 @@
 import t from 'tap'
-import { openDetector } from '../../../src/detect/open-detector.ts'
-import { createTokenizer } from '../../../src/detect/tokenizer/tokenizer.ts'
-import { detectorFile, tinyDetector, tinyParts } from '../fixture.ts'
+import { tinyDetector } from '../fixture.ts'
 import { ask, codeOf, start, text, texts } from './fixture.ts'
 
 const file = tinyDetector({ threshold: 0.1 })
@@ -29,24 +27,3 @@ t.test('retired, it finishes what it has and goes', async (t) => {
   t.equal((await answers).length, 3)
   t.match(await engine.ended, /code 0/)
 })
-
-t.test(
-  'what isn’t a number is an error, never nothing found, and only for who asked',
-  async (t) => {
-    const parts = tinyParts({ threshold: 0.1 })
-    const pieces = parts.tensors.find(({ name }) => name === 'host.embeddings.piece')
-    const tokenize = createTokenizer(openDetector(detectorFile(parts)))
-    const bad = tokenize('z').pieces.at(-1) ?? 0
-    const bytes = Buffer.from(pieces?.bytes ?? new Uint8Array())
-    for (let column = 0; column < 32; column++) bytes.writeFloatLE(3e38, (bad * 32 + column) * 4)
-    const tensors = parts.tensors.map((each) => (each === pieces ? { ...each, bytes } : each))
-    const { engine, faults } = await start(t, detectorFile({ ...parts, tensors }))
-    const [broken, whole] = await Promise.all([
-      codeOf(ask(engine, texts('fine', 'a z'))),
-      ask(engine, texts('a b')),
-    ])
-    t.equal(broken, 'DETECTION_FAILED')
-    t.equal(whole.length, 1)
-    t.strictSame(faults, [])
-  },
-)
