@@ -53,8 +53,10 @@ RUN pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes --
 FROM server AS gpu
 COPY --from=cuda /cuda/provider node_modules/onnxruntime-node/bin/napi-v6/linux/x64
 COPY --from=cuda /cuda/libraries /opt/cuda
+# Without the last one a card may round f32 to 10 bits of mantissa before it multiplies; the CPU doesn't.
 ENV LD_LIBRARY_PATH=/opt/cuda \
-    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    NVIDIA_TF32_OVERRIDE=0
 
 # What is built where no target is named.
 FROM server

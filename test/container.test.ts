@@ -110,7 +110,7 @@ t.test('of the engine only what this platform runs is kept', async (t) => {
 
   execFileSync('sh', ['-ec', command], {
     cwd: root,
-    env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` },
+    env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}` },
   })
 
   t.ok(folders.length > 3)

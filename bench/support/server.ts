@@ -8,6 +8,7 @@ export const TOKEN = 'sr_of-a-benchmark-0123456789-0123456789'
 /** A server of its own process and folders, as `npm start` runs it. */
 export async function startServer(
   folder: string,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<{ url: string; pid: number; stop: () => Promise<void> }> {
   const entry = new URL('../../bin/strongroom.js', import.meta.url).pathname
   const child = spawn(
@@ -19,6 +20,7 @@ export async function startServer(
         STRONGROOM_VAULT: join(folder, 'vault'),
         STRONGROOM_LEDGER: join(folder, 'ledger'),
         STRONGROOM_ADMIN_TOKEN: TOKEN,
+        ...settings,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     },
