@@ -13,5 +13,7 @@ export const anyText = fc.oneof(
   fc
     .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 40 })
     .map((units) => String.fromCharCode(...units)),
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc
+    .array(fc.integer({ min: 0, max: 0x10ffff }), { maxLength: 40 })
+    .map((points) => String.fromCodePoint(...points)),
 )

@@ -49,3 +49,18 @@ t.test('a place within a pair is that of its beginning', async (t) => {
   t.equal(createOffsets('a😀b', 'codepoint')(2), 1)
   t.equal(createOffsets('a😀b', 'utf8')(2), 1)
 })
+
+t.test('a code point takes as many bytes of UTF-8 as it should', async (t) => {
+  for (const [character, bytes] of [
+    ['\0', 1],
+    ['\x7f', 1],
+    ['\x80', 2],
+    ['\u07ff', 2],
+    ['\u0800', 3],
+    ['\ud800', 3],
+    ['\uffff', 3],
+    ['\u{10000}', 4],
+    ['\u{10ffff}', 4],
+  ] as const)
+    t.equal(createOffsets(character, 'utf8')(character.length), bytes)
+})

@@ -11,6 +11,8 @@ export interface Said {
   readonly start: number
   readonly end: number
   readonly probability?: number
+  /** Its first piece is inside, as the others are. */
+  readonly continues?: boolean
 }
 
 export function settings(threshold: number): Parameters<typeof spansOf>[0]['settings'] {
@@ -42,7 +44,11 @@ export function probabilitiesOf({ starts, ends }: Encoded, said: readonly Said[]
     if (of === undefined) return [1, ...row.slice(1)]
     const probability = of.probability ?? 0.95
     row[0] = 1 - probability
-    row[LABELS.indexOf(`${of.category}.${start <= of.start ? 'begin' : 'inside'}`)] = probability
+    row[
+      LABELS.indexOf(
+        `${of.category}.${start <= of.start && of.continues !== true ? 'begin' : 'inside'}`,
+      )
+    ] = probability
     return row
   })
   return Float32Array.from(rows.flat())

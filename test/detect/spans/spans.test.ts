@@ -92,6 +92,29 @@ t.test('classifiers of one category are averaged', async (t) => {
   t.match(span, { start: 0, end: 4, probability: 0.75 })
 })
 
+t.test('parts that continue a span are one with it across what separates them', async (t) => {
+  for (const [category, first, between, second, ends] of [
+    ['address', 'Am Wall 7', ', ', '28195 Bremen', [23]],
+    ['address', 'Am Wall 7', '\n    ', '28195 Bremen', [26]],
+    ['address', 'Am Wall 7', ' – (', '28195 Bremen', [25]],
+    ['address', 'Am Wall 7', '\n\n', '28195 Bremen', [9, 23]],
+    ['address', 'Am Wall 7', ' or ', '28195 Bremen', [9, 25]],
+    ['personal_name', 'Berg', ', ', 'Anna', [10]],
+    ['personal_name', 'J', '. ', 'Berg', [7]],
+    ['personal_name', 'Berg', '\n', 'Anna', [4, 9]],
+    ['personal_name', 'Berg', '; ', 'Anna', [4, 10]],
+    ['phone', '0491', ' / ', '5550118', [14]],
+  ] as const) {
+    const text = first + between + second
+    const start = text.length - second.length
+    const said = [
+      { category, start: 0, end: first.length },
+      { category, start, end: text.length, continues: true },
+    ]
+    t.strictSame(spans(text, said).map(({ end }) => end), ends, JSON.stringify(text)) // prettier-ignore
+  }
+})
+
 t.test('a span may touch what is none', async (t) => {
   t.strictSame(found('phone', '電話⟦0171 3920055⟧'), ['0171 3920055'])
 })
