@@ -21,6 +21,8 @@ export interface GraphBuilder {
   readonly scalar: (value: number) => Name
   /** An int64 of no dimension. */
   readonly int64: (value: number) => Name
+  /** A uint8 of no dimension. */
+  readonly uint8: (value: number) => Name
   readonly node: (op: string, inputs: readonly Name[], options?: NodeOptions) => Name
   /** A node with several outputs. */
   readonly nodes: (
@@ -82,6 +84,7 @@ export function createGraphBuilder(): GraphBuilder {
         new Uint8Array(BigInt64Array.of(BigInt(value)).buffer),
       )
     },
+    uint8: (value) => constant(`uint8.${value}`, 'uint8', [], Uint8Array.of(value)),
     scalar(value) {
       return constant(
         `float.${value}`,

@@ -1,5 +1,6 @@
 import type { HostSettings } from '../detector.ts'
 import type { GraphBuilder, Name } from './builder.ts'
+import type { HostLinear } from './host-linear.ts'
 import type { Weights } from './weights.ts'
 
 /** What a text is to the host; all are `[B, T]`. */
@@ -17,6 +18,7 @@ const MASKED = -1e9
 export function hostLayers(
   graph: GraphBuilder,
   weights: Weights,
+  linear: HostLinear,
   host: HostSettings,
   inputs: TextInputs,
 ): Name {
@@ -28,9 +30,9 @@ export function hostLayers(
   ])
   for (let n = 0; n < host.layers; n += 1) {
     const layer = `host.layers.${n}`
-    const attended = attention(graph, weights, host, `${layer}.attention`, { x, shape, bias })
+    const attended = attention(graph, linear, host, `${layer}.attention`, { x, shape, bias })
     x = norm(graph, weights, host, `${layer}.attention.norm`, x, attended)
-    x = norm(graph, weights, host, `${layer}.norm`, x, feedForward(graph, weights, layer, x))
+    x = norm(graph, weights, host, `${layer}.norm`, x, feedForward(graph, linear, layer, x))
   }
   return x
 }
@@ -67,7 +69,7 @@ function attentionBias(graph: GraphBuilder, mask: Name): Name {
 
 function attention(
   graph: GraphBuilder,
-  weights: Weights,
+  linear: HostLinear,
   { width, heads }: HostSettings,
   name: string,
   { x, shape, bias }: { x: Name; shape: Name; bias: Name },
@@ -77,7 +79,7 @@ function attention(
     attributes: { axis: { int: 0 } },
   })
   function perHead(part: string, order: readonly number[]): Name {
-    const apart = graph.node('Reshape', [weights.linear(`${name}.${part}`, x), split])
+    const apart = graph.node('Reshape', [linear.of(`${name}.${part}`, x), split])
     return graph.node('Transpose', [apart], {
       attributes: { perm: { ints: Int32Array.from(order) } },
     })
@@ -92,12 +94,12 @@ function attention(
     attributes: { perm: { ints: Int32Array.of(0, 2, 1, 3) } },
   })
   const flat = graph.node('Reshape', [together, graph.int64s([-1, width])])
-  return weights.linear(`${name}.output`, flat)
+  return linear.of(`${name}.output`, flat)
 }
 
-function feedForward(graph: GraphBuilder, weights: Weights, layer: string, x: Name): Name {
-  const up = graph.node('Gelu', [weights.linear(`${layer}.up`, x)])
-  return weights.linear(`${layer}.down`, up)
+function feedForward(graph: GraphBuilder, linear: HostLinear, layer: string, x: Name): Name {
+  const up = graph.node('Gelu', [linear.of(`${layer}.up`, x)])
+  return linear.ofGelu(`${layer}.down`, up)
 }
 
 /** Post-norm: what a part of a layer made is added to what it was made of. */

@@ -1,8 +1,9 @@
 import type { Detector } from '../detector.ts'
 import { createGraphBuilder } from './builder.ts'
 import { classifiers } from './classifiers.ts'
-import type { Graph } from './graph.ts'
+import type { Arithmetic, Graph } from './graph.ts'
 import { hostLayers } from './host-layers.ts'
+import { createHostLinear } from './host-linear.ts'
 import { latents } from './latents.ts'
 import { createWeights } from './weights.ts'
 
@@ -11,7 +12,7 @@ import { createWeights } from './weights.ts'
  * (1 for a piece, 0 for padding) and, where the host has them, `features`. Outputs, f32: `probabilities` `[B, T, L]`,
  * the labels of all classifiers, one classifier after the other, and `latents` `[B, T, rows]`. At padding they mean nothing.
  */
-export function buildTextGraph(detector: Detector): Graph {
+export function buildTextGraph(detector: Detector, arithmetic: Arithmetic = 'f32'): Graph {
   const { text, sae, classifiers: all } = detector.settings
   if (text === undefined) throw new Error('This detector reads activations only.')
   const graph = createGraphBuilder()
@@ -20,7 +21,8 @@ export function buildTextGraph(detector: Detector): Graph {
   const mask = graph.input('mask', 'int64', ['B', 'T'])
   const features =
     text.host.features === undefined ? undefined : graph.input('features', 'int64', ['B', 'T'])
-  const x = hostLayers(graph, weights, text.host, { pieces, mask, features })
+  const linear = createHostLinear(graph, weights, detector, arithmetic)
+  const x = hostLayers(graph, weights, linear, text.host, { pieces, mask, features })
   const z = latents(graph, weights, sae, x)
   const labels = all.reduce((count, one) => count + one.labels.length, 0)
   const shape = graph.node('Shape', [pieces])
