@@ -5,7 +5,7 @@ import { readActivations } from '../src/detect/read-activations.ts'
 import { CategoryName, Detected, Threshold } from './detect-schemas.ts'
 import { type Ask, DETECTION_REFUSALS } from './detection.ts'
 import { millisecondsSince, tellDetection } from './detection-answer.ts'
-import { textOf } from './json-in-turns.ts'
+import { sendJson } from './json-in-turns.ts'
 import { answers } from './schemas.ts'
 
 const ActivationsQuery = Type.Object(
@@ -65,7 +65,7 @@ export function detectActivationsRoute(plain: FastifyInstance, ask: Ask): void {
         language: 'und',
         tookMs: millisecondsSince(begun),
       })
-      return reply.type('application/json; charset=utf-8').send(await textOf(answer))
+      return sendJson(reply, answer)
     },
   )
 }

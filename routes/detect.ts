@@ -8,7 +8,7 @@ import { invalidField } from '../src/errors.ts'
 import { Detected, DetectedOfAll, DetectRequest } from './detect-schemas.ts'
 import { type Ask, DETECTION_REFUSALS } from './detection.ts'
 import { millisecondsSince, tellDetection } from './detection-answer.ts'
-import { type JsonPieces, listOfPieces, objectOf, textOf } from './json-in-turns.ts'
+import { type JsonPieces, listOfPieces, objectOf, sendJson } from './json-in-turns.ts'
 import { answers } from './schemas.ts'
 
 type DetectBody = Static<typeof DetectRequest>
@@ -51,7 +51,7 @@ export function detectRoute(plain: FastifyInstance, ask: Ask): void {
       const results = tellTexts(texts, body, found, millisecondsSince(begun))
       const answer =
         body.text === undefined ? objectOf({ results: listOfPieces(results) }) : only(results)
-      return reply.type('application/json; charset=utf-8').send(await textOf(answer))
+      return sendJson(reply, answer)
     },
   )
 }
@@ -86,6 +86,6 @@ function* tellTexts(
   }
 }
 
-async function* only(results: Iterable<JsonPieces>): AsyncGenerator<string, void, undefined> {
+async function* only(results: Iterable<JsonPieces>): JsonPieces {
   for (const result of results) yield* result
 }

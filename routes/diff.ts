@@ -9,7 +9,7 @@ import type { TensorChange } from '../src/registry/tensor-change.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { principalOf } from './authenticate.ts'
 import { CheckpointParams, readableCheckpoint, revisionHeaders } from './checkpoint-params.ts'
-import { listOf, objectOf, textOf } from './json-in-turns.ts'
+import { listOf, objectOf, sendJson } from './json-in-turns.ts'
 import { Cursor, encodeCursor, linkNext, parseCursor } from './paging.ts'
 import { answers, Diff } from './schemas.ts'
 import { waitInLine } from './wait-in-line.ts'
@@ -115,22 +115,20 @@ export function diffRoutes(plain: FastifyInstance, strongroom: Strongroom): void
       const next = page.next === undefined ? null : encodeCursor([page.next])
       reply.headers(revisionHeaders(to))
       linkNext(request, reply, config.PUBLIC_URL, 'cursor', next)
-      const body = await textOf(
-        objectOf({
-          from: nameOf(from),
-          to: nameOf(to),
-          added: listOf(page.added, describe),
-          removed: listOf(page.removed, describe),
-          changed: listOf(page.changed, (change, i) => ({
-            ...describe(change.to),
-            from: where(change.from),
-            ...changes[i],
-          })),
-          same: page.same,
-          next,
-        }),
-      )
-      return reply.type('application/json; charset=utf-8').send(body)
+      const answer = objectOf({
+        from: nameOf(from),
+        to: nameOf(to),
+        added: listOf(page.added, describe),
+        removed: listOf(page.removed, describe),
+        changed: listOf(page.changed, (change, i) => ({
+          ...describe(change.to),
+          from: where(change.from),
+          ...changes[i],
+        })),
+        same: page.same,
+        next,
+      })
+      return sendJson(reply, answer)
     },
   )
 }

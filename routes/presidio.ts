@@ -8,7 +8,7 @@ import { createOffsets } from '../src/detect/offsets.ts'
 import { invalidField } from '../src/errors.ts'
 import { Text } from './detect-schemas.ts'
 import { type Ask, DETECTION_REFUSALS } from './detection.ts'
-import { type JsonPieces, listOf, listOfPieces, textOf } from './json-in-turns.ts'
+import { type JsonPieces, listOf, listOfPieces, sendJson } from './json-in-turns.ts'
 
 // Presidio's analyzer, as its own server answers: https://microsoft.github.io/presidio/api-docs/api-docs.html. Clients
 // that were written for it send null for what they don't say.
@@ -142,7 +142,7 @@ export function analyzeRoute(plain: FastifyInstance, ask: Ask): void {
       if (found === undefined) return reply.hijack()
       const results = tellTexts(texts, found.results, body)
       const answer = typeof text === 'string' ? only(results) : listOfPieces(results)
-      return reply.type('application/json; charset=utf-8').send(await textOf(answer))
+      return sendJson(reply, answer)
     },
   )
 }
@@ -226,7 +226,7 @@ function explanationOf({ confidence, latents = [] }: DetectedSpan): Static<typeo
   }
 }
 
-async function* only(results: Iterable<JsonPieces>): AsyncGenerator<string, void, undefined> {
+async function* only(results: Iterable<JsonPieces>): JsonPieces {
   for (const result of results) yield* result
 }
 

@@ -21,13 +21,21 @@ interface Running {
 
 type Environment = Readonly<Record<string, string>>
 
-/** Starts the command as a user's shell does; standard output and error are pipes. */
-export function start(args: readonly string[], env: Environment = {}, cwd?: string): Running {
+/** Starts the command as a user's shell does; standard output and error are pipes, and so is an input that there is. */
+export function start(
+  args: readonly string[],
+  env: Environment = {},
+  cwd?: string,
+  input?: string | Uint8Array,
+): Running {
   const child = spawn(process.execPath, [COMMAND, ...args], {
     env: { PATH: process.env['PATH'], ...env },
     cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // Who needs no input may be gone before it is written.
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input)
   const exit = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const ended = Promise.all([exit, text(child.stdout), text(child.stderr)]).then(
     ([[code, signal], stdout, stderr]) => ({ code, signal, stdout, stderr }),
@@ -37,6 +45,13 @@ export function start(args: readonly string[], env: Environment = {}, cwd?: stri
 
 export const run = (args: readonly string[], env?: Environment, cwd?: string): Promise<Ended> =>
   start(args, env, cwd).ended
+
+/** The same with something to read. */
+export const pipe = (
+  input: string | Uint8Array,
+  args: readonly string[],
+  env?: Environment,
+): Promise<Ended> => start(args, env, undefined, input).ended
 
 /** A file of one tensor whose bytes differ from place to place. */
 export function fileOf(

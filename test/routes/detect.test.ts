@@ -163,6 +163,27 @@ t.test('spans say which latents speak for them where that is asked for', async (
   }
 })
 
+t.test(
+  'an answer of thousands of spans comes whole, and who hangs up in it is no error',
+  async (t) => {
+    const text = 'a@b.co '.repeat(1428)
+    const asked = { texts: Array<string>(7).fill(text), include_text: true, ...ofMails }
+    const response = await post('/detect', asked)
+    t.equal(response.headers.get('content-length'), null, 'it is sent as it is written')
+    const { results } = (await response.json()) as { results: readonly Answer[] }
+    t.strictSame(
+      results.map(({ pii_spans: spans }) => spans.length),
+      Array(7).fill(1428),
+    )
+    const abandoned = await post('/detect', asked)
+    await abandoned.body?.cancel()
+    t.strictSame(
+      log().filter(({ level }) => level === 50),
+      [],
+    )
+  },
+)
+
 t.test('what can’t be meant is refused, field by field', async (t) => {
   const text = 'x'
   const wrong: readonly (readonly [body: unknown, field: string])[] = [
