@@ -1,0 +1,43 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import { backupLedger } from '../../db/backup.ts'
+import { ADMIN, startServer } from '../helpers/server.ts'
+import { startDetecting } from './detecting.ts'
+
+t.setTimeout(120_000)
+
+t.test('a server that only reads detects too', async (t) => {
+  const { folder } = await startDetecting(t)
+  const snapshots = join(folder, 'snapshots')
+  mkdirSync(snapshots)
+  const order = { auditKey: undefined, signal: new AbortController().signal }
+  await backupLedger(join(folder, 'data/ledger'), join(snapshots, 'strongroom.db'), order)
+  const replica = await startServer(
+    t,
+    {
+      STRONGROOM_READ_ONLY: '1',
+      STRONGROOM_LEDGER: snapshots,
+      STRONGROOM_DETECTOR: 'acme/tiny@1.0',
+    },
+    folder,
+  )
+  while ((await replica.request('/readyz')).status !== 200) await setTimeout(50)
+  for (const [path, body] of [
+    ['/detect', { text: 'a@example.org' }],
+    ['/detect-pii', { text: 'a@example.org' }],
+    ['/analyze', { text: 'a@example.org', language: 'en' }],
+  ] as const) {
+    const answer = await replica.request(path, {
+      token: ADMIN,
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    t.equal(answer.status, 200, path)
+    t.match(await answer.text(), /email/i)
+  }
+  const empty = { token: ADMIN, method: 'POST', body: '' }
+  t.equal((await replica.request('/detect/activations', empty)).status, 422, 'judged by its body')
+})
