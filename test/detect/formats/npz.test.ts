@@ -85,14 +85,13 @@ for (const [what, file, why] of REFUSED) {
 }
 
 t.test('a bomb is refused once it is longer than it said, not once it is inflated', async (t) => {
-  const bomb = Buffer.concat([array, Buffer.alloc(512 * 1024 * 1024)])
+  const bomb = Buffer.concat([array, Buffer.alloc(128 * 1024 * 1024)])
   const said = { size: array.length }
   const file = zip([member({ content: bomb, isDeflated: true, lies: said })])
-  bomb.fill(1, 0, 1)
-  t.ok(file.length < 1_000_000)
+  t.ok(file.length < 500_000)
   const before = process.memoryUsage().arrayBuffers
   await t.rejects(readAll(file), /more than the archive says/)
-  t.ok(process.memoryUsage().arrayBuffers - before < 64 * 1024 * 1024, 'a piece is held, no more')
+  t.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024 * 1024, 'a piece is held, no more')
 })
 
 t.test('whatever the bytes, they are read or refused', async () => {
