@@ -115,7 +115,8 @@ export function tinyParts(options: TinyOptions = {}): TinyParts {
         ? unigramVocabulary()
         : wordPieceVocabulary()
   return {
-    settings: settingsOf(o, vocabulary),
+    // A copy in which nothing is shared, to be changed freely.
+    settings: JSON.parse(JSON.stringify(settingsOf(o, vocabulary))) as Record<string, unknown>,
     tensors: [
       ...(vocabulary === undefined ? [] : [...vocabulary.tensors, ...host(o, vocabulary, random)]),
       ...sae(o, random),
