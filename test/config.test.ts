@@ -149,3 +149,30 @@ t.test('a flag is the name in lower case with dashes', (t) => {
   t.equal(flagOf('CACHE_BYTES'), '--cache-bytes')
   t.end()
 })
+
+t.test('a detector is named by owner, name and ref; the empty text means none', (t) => {
+  const detector = (text?: string) => readConfig({ STRONGROOM_DETECTOR: text }).config.DETECTOR
+  t.equal(detector()?.text, 'strongroom/pii@production')
+  t.match(detector('acme/pii@1.0+b'), { owner: 'acme', name: 'pii', ref: '1.0+b' })
+  t.equal(detector(''), undefined)
+  t.equal(readConfig({}, { DETECTOR: '' }).config.DETECTOR, undefined)
+  const canary = readConfig({ STRONGROOM_DETECTOR_CANARY: 'acme/pii@next:10' }).config
+  t.match(canary.DETECTOR_CANARY, { ref: { owner: 'acme', name: 'pii', ref: 'next' }, percent: 10 })
+  t.end()
+})
+
+for (const [name, text] of [
+  ['DETECTOR', 'acme/pii'],
+  ['DETECTOR', 'pii@production'],
+  ['DETECTOR', 'a/b@c/d'],
+  ['DETECTOR_CANARY', 'acme/pii@next'],
+  ['DETECTOR_CANARY', 'acme/pii@next:0'],
+  ['DETECTOR_CANARY', 'acme/pii@next:101'],
+  ['DEVICE', 'gpu'],
+  ['DETECT_THREADS', '0'],
+] as const) {
+  t.test(`${name} may not be ${text}`, (t) => {
+    t.equal(problemsOf({ [`STRONGROOM_${name}`]: text }).length, 1)
+    t.end()
+  })
+}
