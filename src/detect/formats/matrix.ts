@@ -46,8 +46,12 @@ export interface LatentRows {
  *
  * @param wanted ascending
  */
-export function rowsOf(matrix: Matrix, wanted: Uint32Array): AsyncGenerator<LatentRows> {
-  return matrix.isByLatent ? rowsInOrder(matrix, wanted) : rowsGathered(matrix, wanted)
+export function rowsOf(
+  matrix: Matrix,
+  wanted: Uint32Array,
+  heldBytes = HELD_BYTES,
+): AsyncGenerator<LatentRows> {
+  return matrix.isByLatent ? rowsInOrder(matrix, wanted) : rowsGathered(matrix, wanted, heldBytes)
 }
 
 async function* rowsInOrder(matrix: Matrix, wanted: Uint32Array): AsyncGenerator<LatentRows> {
@@ -72,11 +76,15 @@ async function* rowsInOrder(matrix: Matrix, wanted: Uint32Array): AsyncGenerator
   }
 }
 
-async function* rowsGathered(matrix: Matrix, wanted: Uint32Array): AsyncGenerator<LatentRows> {
+async function* rowsGathered(
+  matrix: Matrix,
+  wanted: Uint32Array,
+  heldBytes: number,
+): AsyncGenerator<LatentRows> {
   const size = FLOAT_BYTES[matrix.dtype]
   const Words = WORDS[size] ?? Uint32Array
   const { columns, latents: lineLength } = matrix
-  const most = Math.max(1, Math.floor(HELD_BYTES / (columns * size)))
+  const most = Math.max(1, Math.floor(heldBytes / (columns * size)))
   for (let begin = 0; begin < wanted.length; begin += most) {
     const latents = wanted.subarray(begin, begin + most)
     const held = new Words(latents.length * columns)

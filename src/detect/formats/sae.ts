@@ -50,7 +50,7 @@ export interface SaeOptions {
 }
 
 /** The largest k of docs/detector-format.md. */
-export const MAX_K = 1024
+const MAX_K = 1024
 
 /** @throws {DetectorRefused} where k is none for so many latents */
 export function checkK(k: number, latents: number, where: string): number {

@@ -2,7 +2,6 @@ import { open } from 'node:fs/promises'
 import { onDisk, readFully } from '../../client/disk.ts'
 import { refuseAt } from '../open/members.ts'
 import { openNpz } from './npz-file.ts'
-import type { RandomAccess } from './random-access.ts'
 import { randomAccessTo } from './random-access.ts'
 import { openSafetensors } from './safetensors-file.ts'
 
@@ -51,7 +50,6 @@ export async function openTensorFile(path: string): Promise<TensorFile> {
 
 /** What both kinds of file are read into. */
 export type OpenedTensors = Omit<TensorFile, 'close'>
-export type TensorReader = (file: RandomAccess) => Promise<OpenedTensors>
 
 /** A tensor that must be there. */
 export function tensorNamed({ tensors }: TensorFile, ...names: readonly string[]): StoredTensor {
