@@ -88,8 +88,13 @@ t.test('a long text is judged in pieces, whose places are those of the whole', a
 
 t.test('what lies across a cut is found once', async (t) => {
   const mail = 'somebody.with.a.long.name@example.org'
-  for (const at of [7700, 7860, 7980]) {
-    const text = `${'x '.repeat(at / 2)}${mail}${' y'.repeat(4000)}`
+  // Without a space the cut is at 8,000, and 7,964 leaves it a shorter mail before it.
+  for (const [at, between] of [
+    [7700, ' '],
+    [7980, ' '],
+    [7964, ';'],
+  ] as const) {
+    const text = `${`x${between}`.repeat(at / 2)}${mail}${`${between}y`.repeat(4000)}`
     const { stdout } = await detectIn(text, '--redact')
     t.equal(stdout, text.replace(mail, '[EMAIL]'), `at ${at}`)
   }
