@@ -172,6 +172,8 @@ def main():
             optimizer.step()
             step += 1
             seen += int(mask.sum())
+            if seen >= options.tokens:
+                break
             if step % 5 == 0:
                 torch._foreach_lerp_(average, [p.detach() for p in parameters], max(0.02, 5 / (step + 5)))
             if step % 20 == 0:
