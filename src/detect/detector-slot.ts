@@ -146,6 +146,8 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
     }
     serving = { engine, model }
     problem = undefined
+    // What failed before may be tried anew when the ref leads there again.
+    if (attempt?.revision !== revision) attempt = undefined
     metrics.changes.inc({ slot })
     const { provider, fellBack } = facts
     log.info(
@@ -190,8 +192,9 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
     try {
       await look()
     } catch (error) {
-      log.error({ err: error }, 'where the ref leads could not be looked up')
-      problem = problemOf('Where the ref leads could not be looked up.', undefined, undefined)
+      // Once, not every second.
+      if (problem?.why !== NOT_LOOKED_UP) log.error({ err: error }, NOT_LOOKED_UP)
+      problem = problemOf(NOT_LOOKED_UP, undefined, undefined)
       if (serving === undefined) state = 'failed'
     } finally {
       looking = undefined
@@ -218,6 +221,8 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
     },
   }
 }
+
+const NOT_LOOKED_UP = 'Where the ref leads could not be looked up.'
 
 const SENTENCES: Readonly<Record<LoadFailure, string>> = {
   refused: 'The file is no detector that this server knows.',

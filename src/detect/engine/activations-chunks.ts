@@ -66,7 +66,7 @@ export function createActivationsRunner(
 const BYTES = { F32: 4, F16: 2, BF16: 2 } as const
 
 /** The rows of some tokens, as f32. */
-export function float32sOf(
+function float32sOf(
   { dtype, bytes, dModel }: Pick<ActivationsWork, 'dtype' | 'bytes' | 'dModel'>,
   begin: number,
   end: number,
