@@ -1,4 +1,7 @@
-/** An ONNX model without weights, and the weights it names: what an inference session is made from. */
+/**
+ * An ONNX model without weights, and the weights it names: what an inference session is made from. The session has
+ * copies of its own: once it is open, the weights may go.
+ */
 export interface Graph {
   readonly model: Uint8Array
   /** `path` is a label that the model's initializers name, never a file. */

@@ -1,5 +1,6 @@
 import { createGraphBuilder } from './builder.ts'
 import type { Graph } from './graph.ts'
+import { dataType } from './onnx.ts'
 
 const ROWS = 8
 const INNER = 64
@@ -8,7 +9,7 @@ const COLUMNS = 32
 /** What each number of the probe's output is where integers are multiplied exactly. */
 export const PROBE_SUM = INNER * 255 * 127
 
-/** The shape of the probe's input, uint8 `x`: to be filled with 255. */
+/** The shape of the probe's input, f32 `x`: to be filled with 255. */
 export const PROBE_SHAPE = [ROWS, INNER] as const
 
 /**
@@ -18,7 +19,9 @@ export const PROBE_SHAPE = [ROWS, INNER] as const
  */
 export function buildInt8Probe(): Graph {
   const graph = createGraphBuilder()
-  const x = graph.input('x', 'uint8', PROBE_SHAPE)
+  const x = graph.node('Cast', [graph.input('x', 'float32', PROBE_SHAPE)], {
+    attributes: { to: { int: dataType('uint8') } },
+  })
   const most = graph.weight(
     'most',
     'int8',

@@ -5,8 +5,8 @@ import type { TensorTaker } from './tensor-taker.ts'
 /** Columns that share a scale where a matrix has 4 bits an element. */
 const BLOCK = 32
 const MAX_TREES = 65_536
-/** Values of the leaves of all trees: what the engine holds for each is some thirty times its size. */
-const MAX_TREE_VALUES = 8_388_608
+/** Values of the leaves of all trees: the engine takes some 200 bytes for each while it loads. */
+const MAX_TREE_VALUES = 4_194_304
 
 /**
  * Checks that the tensors are those that the settings call for, each of its dtype and shape: arithmetic on the header,

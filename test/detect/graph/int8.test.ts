@@ -55,8 +55,8 @@ function rows(width: number, least: number): Rows {
 
 t.test('this machine tells whether it multiplies 8-bit integers exactly', async (t) => {
   const session = await createSession(buildInt8Probe())
-  const all = new Uint8Array(PROBE_SHAPE[0] * PROBE_SHAPE[1]).fill(255)
-  const { y } = await session.run({ x: new ort.Tensor('uint8', all, PROBE_SHAPE) })
+  const all = new Float32Array(PROBE_SHAPE[0] * PROBE_SHAPE[1]).fill(255)
+  const { y } = await session.run({ x: new ort.Tensor('float32', all, PROBE_SHAPE) })
   const sums = new Set(y?.data as Float32Array)
   t.equal(sums.size, 1)
   if (!sums.has(PROBE_SUM)) {
