@@ -103,7 +103,8 @@ async function timed(args: readonly string[]): Promise<{ seconds: number; megaby
   let megabytes = 0
   while (child.exitCode === null && child.signalCode === null) {
     const [own] = await memoryOf(child.pid ?? 0).catch(() => [])
-    megabytes = Math.max(megabytes, own?.peak ?? 0)
+    // Of a process that has just ended nothing is told.
+    megabytes = Math.max(megabytes, own?.peak || 0)
     await Promise.race([exit, setTimeout(20)])
   }
   if (child.exitCode !== 0) throw new Error('the import failed')
