@@ -14,8 +14,8 @@ const GIB = 1024 * MIB
 
 interface Setting<T> {
   readonly fallback: T
-  /** Shown when nothing is set; defaults to `fallback`. */
-  readonly shown?: string
+  /** Told as what holds when nothing is set. */
+  readonly shown: string
   readonly help: string
   /** Throws an Error whose message says what would be right. */
   readonly parse: (text: string) => T
@@ -25,8 +25,8 @@ const setting = <T>(
   fallback: T,
   parse: (text: string) => T,
   help: string,
-  shown?: string,
-): Setting<T> => ({ fallback, parse, help, ...(shown === undefined ? {} : { shown }) })
+  shown = String(fallback),
+): Setting<T> => ({ fallback, parse, help, shown })
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,

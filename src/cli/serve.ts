@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander'
-import { flagOf, readConfig, SETTINGS } from '../config.ts'
+import { ConfigError, flagOf, readConfig, SETTINGS } from '../config.ts'
 import { type ExitCode, type Shell, UsageError } from './shell.ts'
-import { ConfigError } from '../config.ts'
 
 /** `strongroom serve`: every setting of the server has a flag, which wins over its variable. */
 export function addServe(program: Command, shell: Shell): void {
@@ -13,9 +12,8 @@ export function addServe(program: Command, shell: Shell): void {
     .allowUnknownOption()
     .allowExcessArguments()
   const names = new Map<string, string>()
-  for (const [name, { fallback, shown, help }] of Object.entries(SETTINGS)) {
-    const preset = shown ?? String(fallback)
-    const option = new Option(`${flagOf(name)} <value>`, `${help} (STRONGROOM_${name}, ${preset})`)
+  for (const [name, { shown, help }] of Object.entries(SETTINGS)) {
+    const option = new Option(`${flagOf(name)} <value>`, `${help} (STRONGROOM_${name}, ${shown})`)
     names.set(option.attributeName(), name)
     command.addOption(option)
   }
