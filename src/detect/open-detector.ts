@@ -17,7 +17,7 @@ const MAX_TENSORS = 4096
 
 /**
  * Reads a detector from the bytes of its file, which whoever made it controls: it takes what docs/detector-format.md
- * says and nothing else. The tensors are views of `bytes`. Takes some 50 ms for 40 MB; allocates little beyond the header.
+ * says and nothing else. The tensors are views of `bytes`; of its own it allocates little beyond the header.
  *
  * @throws DetectorRefused saying where the file departs from that page, and how
  */
