@@ -7,10 +7,14 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Detector } from '../src/detect/detector.ts'
-import { openSession } from '../src/detect/engine/session.ts'
-import { createTextRunner, type OpenText, type TextChunk } from '../src/detect/engine/text-chunks.ts'
+import {
+  createTextRunner,
+  type OpenText,
+  type TextChunk,
+} from '../src/detect/engine/text-chunks.ts'
+import { openTextSession } from '../src/detect/engine/text-session.ts'
 import { featuresOf } from '../src/detect/features.ts'
-import { buildTextGraph } from '../src/detect/graph/text-graph.ts'
+import { createOffsets } from '../src/detect/offsets.ts'
 import { openDetector } from '../src/detect/open-detector.ts'
 import { type ScoredSpan, spansOf } from '../src/detect/spans/spans.ts'
 import { createTokenizer } from '../src/detect/tokenizer/tokenizer.ts'
@@ -22,7 +26,7 @@ const [file] = process.argv.slice(2)
 if (file === undefined) throw new Error('usage: spans.ts DETECTOR.safetensors < TEXTS.jsonl')
 const find = await createFinder(openDetector(readFileSync(file)))
 
-let waiting: string[] = []
+const waiting: string[] = []
 for await (const line of createInterface({ input: process.stdin })) {
   waiting.push((JSON.parse(line) as { text: string }).text)
   if (waiting.length === TEXTS_AT_ONCE) await tell(waiting.splice(0))
@@ -32,7 +36,7 @@ await tell(waiting)
 async function tell(texts: readonly string[]): Promise<void> {
   const found = await find(texts)
   texts.forEach((text, i) => {
-    const codePoints = (at: number): number => [...text.slice(0, at)].length
+    const codePoints = createOffsets(text, 'codepoints')
     const spans = (found[i] ?? []).map((span) => ({
       ...span,
       start: codePoints(span.start),
@@ -49,7 +53,7 @@ async function createFinder(
   if (settings.text === undefined) throw new Error('this detector reads no text')
   const labels = settings.classifiers.reduce((sum, each) => sum + each.labels.length, 0)
   const encode = createTokenizer(detector)
-  const session = await openSession(buildTextGraph(detector), 'cpu', 2)
+  const session = await openTextSession(detector, 'cpu', 2)
   const runner = createTextRunner(session, settings.text, labels, settings.sae.rows)
   return async (texts) => {
     const open = texts.map((text): OpenText => {

@@ -3,7 +3,6 @@ import type { Device } from '../detector-ref.ts'
 import { CATEGORIES, type Detector, type GoldenText } from '../detector.ts'
 import { buildActivationsGraph } from '../graph/activations-graph.ts'
 import { createGraphBuilder } from '../graph/builder.ts'
-import { buildTextGraph } from '../graph/text-graph.ts'
 import { openDetector } from '../open-detector.ts'
 import { DetectorRefused } from '../refused.ts'
 import type {
@@ -16,6 +15,7 @@ import type {
 } from './messages.ts'
 import { createPipeline, type Pipeline, type Sessions } from './pipeline.ts'
 import { openSession } from './session.ts'
+import { openTextSession } from './text-session.ts'
 import { NotFinite } from './text-chunks.ts'
 
 /** Why nothing was loaded; the message is for the log. */
@@ -122,8 +122,7 @@ async function openSessions(
   provider: Provider,
   threads: number,
 ): Promise<Sessions> {
-  const text =
-    detector.settings.text && (await openSession(buildTextGraph(detector), provider, threads))
+  const text = detector.settings.text && (await openTextSession(detector, provider, threads))
   try {
     const activations = await openSession(buildActivationsGraph(detector), provider, threads)
     return { text, activations }
