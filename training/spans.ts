@@ -36,7 +36,7 @@ await tell(waiting)
 async function tell(texts: readonly string[]): Promise<void> {
   const found = await find(texts)
   texts.forEach((text, i) => {
-    const codePoints = createOffsets(text, 'codepoints')
+    const codePoints = createOffsets(text, 'codepoint')
     const spans = (found[i] ?? []).map((span) => ({
       ...span,
       start: codePoints(span.start),
