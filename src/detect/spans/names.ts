@@ -5,10 +5,12 @@ import { trimmed, type Range, type Refined } from './range.ts'
 
 const EDGE = /[\s,;:|*=!?…、。，．：；！？＝/\\_#~&→•–—+-]/u
 const TITLE =
-  /^(?:(?:mrs?|ms|dra?|prof|herrn?|frau|mme|mlle|srta|sra|señora?|monsieur|madame)\b\.?\s+(?=\S))+/iu
+  /^(?:(?:sr\.?\s+d|mrs?|ms|sr|dra?|prof|herrn?|frau|mme|mlle|srta|sra|señora?|monsieur|madame)\b\.?\s+(?=\S))+/iu
 const POSSESSIVE = /(?<=.)['’](?:s|S)?$/u
 /** 様 and 氏 end no name; さん may, in a nickname with っ. */
 const HONORIFIC = /(?<=.)(?:様|さま|氏|殿|(?<!っ)さん|くん|ちゃん)$/u
+/** What is left of a title that a piece of the vocabulary cuts: `M. Oyono` without its M. */
+const STOP_BEFORE = /^\.\s*/u
 /** A particle that a piece of the vocabulary holds together with the name. */
 const PARTICLE_BEFORE = /^[のはがをでに](?=[\p{Script=Han}\p{Script=Katakana}])/u
 const PARTICLE_AFTER = /(?<=[\p{Script=Han}\p{Script=Katakana}ー])[のはがをでに]$/u
@@ -32,7 +34,7 @@ export function refineName(text: string, range: Range): Refined | undefined {
 /** Without titles before it, and possessives, honorifics and a sentence's full stop after it. */
 function withoutNeighbours(text: string, range: Range): Range {
   const name = text.slice(range.start, range.end)
-  const before = (TITLE.exec(name) ?? PARTICLE_BEFORE.exec(name))?.[0] ?? ''
+  const before = (STOP_BEFORE.exec(name) ?? TITLE.exec(name) ?? PARTICLE_BEFORE.exec(name))?.[0] ?? ''
   let inner = { start: range.start + before.length, end: range.end }
   for (;;) {
     const length = endingOf(text.slice(inner.start, inner.end))

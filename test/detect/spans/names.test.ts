@@ -20,6 +20,8 @@ t.test('what stands beside a name is left out', async (t) => {
     ['受付⟦の上原⟧が', '上原'],
     ['弊社⟦本間の⟧都合', '本間'],
     ['⟦- Ileana⟧', 'Ileana'],
+    ['Appelé M⟦. Oyono⟧ hier', 'Oyono'],
+    ['⟦SR. D. IGNACIO PERAL⟧', 'IGNACIO PERAL'],
   ] as const)
     t.strictSame(names(marked), [name], marked)
 })
