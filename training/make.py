@@ -15,7 +15,7 @@ from export import dense_tensors, load_sae, sae_tensors, write
 from metrics import scores
 from score import CONFIDENCE
 from spans import ROOT, candidates, spans_at
-from texts import Text, hand_written, held_out, split
+from texts import Text, for_calibration, hand_written, held_out, split
 from train_host import load_host
 
 HERE = pathlib.Path(__file__).parent
@@ -59,13 +59,12 @@ def main():
     autoencoder, classifier, report = load_sae(str(sae))
     head = loaded[2].heads[-1]
     codes = {"sae": sae_tensors(autoencoder, classifier), "dense": dense_tensors(head)}
-    development = split(hand_written())["development"]
+    everyday, development = for_calibration(), split(hand_written())["development"]
     measured = {}
     for name, code in codes.items():
         file = work / f"{name}.safetensors"
         write(file, loaded, code)
-        found = candidates(file, development)
-        decoding = calibration(development, found)
+        decoding = calibration(everyday, candidates(file, everyday))
         write(file, loaded, code, decoding)
         clear = golden(development, candidates(file, development))
         measured[name] = {part: scores(texts, spans_at(candidates(file, texts), CONFIDENCE)) for part, texts in (("held-out", held_out()), ("test", split(hand_written())["test"]))}

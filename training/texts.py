@@ -30,6 +30,11 @@ def held_out() -> list[Text]:
     return texts_of("held-out")
 
 
+def for_calibration() -> list[Text]:
+    """Everyday texts, by another hand: among the hard cases of the development texts, confidences would come out too low."""
+    return texts_of("calibration")
+
+
 def texts_of(folder: str) -> list[Text]:
     out = []
     for file in sorted((FOLDER / folder).glob("*.jsonl")):
