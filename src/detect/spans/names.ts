@@ -34,7 +34,8 @@ export function refineName(text: string, range: Range): Refined | undefined {
 /** Without titles before it, and possessives, honorifics and a sentence's full stop after it. */
 function withoutNeighbours(text: string, range: Range): Range {
   const name = text.slice(range.start, range.end)
-  const before = (STOP_BEFORE.exec(name) ?? TITLE.exec(name) ?? PARTICLE_BEFORE.exec(name))?.[0] ?? ''
+  const before =
+    (STOP_BEFORE.exec(name) ?? TITLE.exec(name) ?? PARTICLE_BEFORE.exec(name))?.[0] ?? ''
   let inner = { start: range.start + before.length, end: range.end }
   for (;;) {
     const length = endingOf(text.slice(inner.start, inner.end))
