@@ -83,13 +83,17 @@ function offsetsOf({ dtype, shape, bytes }: Tensor, tokens: number): Float64Arra
     throw invalidField('body.offsets', 'must have the shape [tokens, 2]')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const offsets = Float64Array.from({ length: tokens * 2 }, (_, i) => read(view, i * size))
-  for (let i = 0; i < offsets.length; i += 2) {
-    const [begin = -1, end = -1] = offsets.subarray(i, i + 2)
-    if (!(begin >= 0 && begin <= end && end <= Number.MAX_SAFE_INTEGER))
-      throw invalidField(
-        'body.offsets',
-        'must be a begin and an end, not before it, for each token',
-      )
-  }
+  for (let row = 0; row < tokens; row++) checkRow(offsets, row)
   return offsets
+}
+
+/** Tokens may share a place, as those of one character's bytes do, and never go back. */
+function checkRow(offsets: Float64Array, row: number): void {
+  const [begin = -1, end = -1] = offsets.subarray(row * 2, row * 2 + 2)
+  if (!(begin >= 0 && begin <= end && end <= Number.MAX_SAFE_INTEGER))
+    throw invalidField('body.offsets', `must be a begin and an end, not before it, in row ${row}`)
+  if (row === 0) return
+  const [beginBefore = 0, endBefore = 0] = offsets.subarray(row * 2 - 2, row * 2)
+  if (begin < beginBefore || end < endBefore)
+    throw invalidField('body.offsets', `must not descend, as row ${row} does after the one before`)
 }

@@ -135,6 +135,20 @@ t.test('what isn’t activations of that model is refused', async (t) => {
     await problem(t, await sendAll(tensors, ANY), 400, 'INVALID_REQUEST', { errors: [{ field }] })
 })
 
+t.test('the row of offsets that is wrong is named', async (t) => {
+  const refused = async (values: number[]): Promise<unknown> => {
+    const offsets = offsetsOf(Int32Array.from(values), 'I32')
+    const answer = await jsonOf(await sendAll([ACTIVATIONS, offsets], ANY))
+    return (answer['errors'] as readonly Json[])[0]?.['detail']
+  }
+  t.match(await refused(PLACES.with(2, 9)), /row 1$/, 'an end before its begin')
+  t.match(await refused(PLACES.toReversed().map((_, i) => 200 - i)), /row 0$/)
+  t.match(await refused(PLACES.with(10, 11)), /descend, as row 5 /, 'a begin before the last one')
+  t.match(await refused(PLACES.with(9, 90)), /descend, as row 5 /, 'an end before the last one')
+  const shared = offsetsOf(Int32Array.from(PLACES.with(10, 12).with(11, 14)), 'I32')
+  t.equal((await sendAll([ACTIVATIONS, shared], ANY)).status, 200, 'one place of two tokens')
+})
+
 t.test('what isn’t safetensors is refused with its reason', async (t) => {
   const whole = writeSafetensors([ACTIVATIONS])
   const third = { ...ACTIVATIONS, name: 'third' }
