@@ -18,6 +18,8 @@ export interface DetectOutput {
   readonly add: (stretch: Stretch) => Promise<void> | void
   /** An input is over. */
   readonly endInput: (input: Input) => void
+  /** An input could not be read to its end; standard error has said why. */
+  readonly failInput: (input: Input, why: Readonly<Record<string, unknown>>) => void
   readonly end: () => void
 }
 
@@ -75,6 +77,9 @@ export function createSpanLines({ say }: Shell, options: { withText: boolean }):
     endInput: () => {
       locate = createLocate()
     },
+    failInput: () => {
+      locate = createLocate()
+    },
     end: () => undefined,
   }
 }
@@ -86,6 +91,7 @@ export function createRedactedText({ pour, say }: Shell): DetectOutput {
     endInput: ({ isTyped }) => {
       if (isTyped) say('')
     },
+    failInput: () => undefined,
     end: () => undefined,
   }
 }
@@ -111,6 +117,13 @@ export function createDetectDocument(
   let spans: object[] = []
   let redacted: string[] = []
   let total = 0
+  let hasFailed = false
+  const reset = (): void => {
+    total += spans.length
+    locate = createLocate()
+    spans = []
+    redacted = []
+  }
   return {
     add: (stretch) => {
       models.add(stretch.model)
@@ -119,16 +132,19 @@ export function createDetectDocument(
       if (options.redacts) redacted.push(redactedOf(stretch))
     },
     endInput: ({ file }) => {
-      total += spans.length
       const text = options.redacts ? { redacted_text: redacted.join('') } : {}
       inputs.push({ file: file ?? null, pii_spans: spans, ...text })
-      locate = createLocate()
-      spans = []
-      redacted = []
+      reset()
+    },
+    // What was found before is no answer for the file.
+    failInput: ({ file }, error) => {
+      inputs.push({ file: file ?? null, error })
+      hasFailed = true
+      reset()
     },
     end: () => {
       const document = {
-        has_pii: total > 0,
+        has_pii: total > 0 || (hasFailed ? null : false),
         offset_encoding: 'utf16',
         model_versions: [...models],
         inputs,

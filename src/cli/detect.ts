@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Connection } from '../client/connection.ts'
 import { detectIn, type DetectOptions, type FoundSpan } from '../client/detect.ts'
+import { LocalError } from '../client/local-failure.ts'
 import { CATEGORIES, type Category } from '../detect/detector.ts'
 import { addClientOptions, type ClientOptions, collected, connect } from './client-options.ts'
 import { type Input, inputsOf } from './detect-inputs.ts'
@@ -12,7 +13,8 @@ import {
   type Stretch,
 } from './detect-output.ts'
 import { type Piece, piecesOf } from './detect-pieces.ts'
-import { type Shell, UsageError } from './shell.ts'
+import { tellOf } from './report.ts'
+import { type ExitCode, type Shell, UsageError } from './shell.ts'
 
 interface Options extends ClientOptions {
   readonly file: readonly string[]
@@ -29,13 +31,17 @@ const TEXTS_A_REQUEST = 16
 
 const HELP = `
   detect 'Mail jane@example.org'     a text
-  detect --file a.txt --file b.csv   files: file:line:column: category confidence
-  git diff --cached | strongroom detect
+  detect --file a.txt b.csv          files: file:line:column: category confidence
   detect --redact < in.txt > out.txt
+  git diff --cached --name-only --diff-filter=ACM -z | xargs -0r strongroom detect --file
 
-Ends with 0 where nothing was found, and with 1 where something was, also with --redact; where it can't be said, never
-with 0, and standard error says why. What was found is shown on a terminal; elsewhere, such as in the log of a build, only
-with --include-text. Columns count characters from 1.`
+Ends with 0 where nothing was found, and with 1 where something was, also with --redact; with 2 for wrong use, such as a
+file that isn't there or isn't text in UTF-8; with 3 where it can't be said, such as where the registry refuses or doesn't
+answer. A file that can't be read stops no other from being judged, and the command ends with 2 then, whatever was found
+in the others; a registry that gives no answer ends it at once. Standard error says why.
+
+What was found is shown on a terminal; elsewhere, such as in the log of a build, only with --include-text. Columns count
+characters from 1.`
 
 /** `strongroom detect [TEXT]`. */
 export function addDetect(program: Command, shell: Shell): void {
@@ -43,7 +49,12 @@ export function addDetect(program: Command, shell: Shell): void {
     .command('detect')
     .description('find personal data in a text, in files or in standard input')
     .argument('[text]', 'standard input where it is - or absent')
-    .option('-f, --file <path>', 'judge a file (may be repeated)', collected, [])
+    .option(
+      '-f, --file <path...>',
+      'judge files: all that follow, up to an option or --',
+      collected,
+      [],
+    )
     .option('--redact', 'print the text with a label in place of each span')
     .option('--threshold <confidence>', 'from 0 to 1 (0.8)')
     .option('--categories <names>', `only these, with commas between: ${CATEGORIES.join(',')}`)
@@ -56,16 +67,36 @@ export function addDetect(program: Command, shell: Shell): void {
     const connection = connect(options, shell)
     const inputs = await inputsOf(text, options.file)
     const output = outputOf(options, shell)
-    let isFound = false
-    for (const input of inputs) {
+    shell.end(await judgeAll(inputs))
+
+    /** How to exit: the greatest code of an input's. */
+    async function judgeAll(given: readonly Input[]): Promise<ExitCode> {
+      let worst: ExitCode = 0
+      for (const input of given) {
+        try {
+          if ((await judge(input)) && worst === 0) worst = 1
+        } catch (error) {
+          const { exitCode, document } = tellOf(error, shell, options.json === true)
+          // Of a registry that doesn't answer, the others would have no answer either.
+          if (!(error instanceof LocalError)) return 3
+          worst = worst === 3 || exitCode !== 2 ? 3 : 2
+          output.failInput(input, document)
+        }
+      }
+      output.end()
+      return worst
+    }
+
+    /** Whether something was found. */
+    async function judge(input: Input): Promise<boolean> {
+      let isFound = false
       for await (const stretch of judged(connection, input, wanted)) {
         isFound ||= stretch.spans.length > 0
         await output.add(stretch)
       }
       output.endInput(input)
+      return isFound
     }
-    output.end()
-    shell.end(isFound ? 1 : 0)
   })
 }
 

@@ -10,7 +10,7 @@ import { addLs } from './ls.ts'
 import { addPolicy } from './policy.ts'
 import { addPull } from './pull.ts'
 import { addPush } from './push.ts'
-import { reportOf } from './report.ts'
+import { tellOf } from './report.ts'
 import { addRestore } from './restore.ts'
 import { addServe } from './serve.ts'
 import { type ExitCode, processShell } from './shell.ts'
@@ -21,7 +21,8 @@ import { addVerify } from './verify.ts'
 import { addWithdraw } from './withdraw.ts'
 
 const ENDINGS = `
-Exit codes: 0 done, 1 refused or not valid, 2 wrong use, 3 the registry can't be reached.`
+Exit codes: 0 done, 1 refused or not valid, 2 wrong use, 3 the registry can't be reached.
+Of detect: 0 nothing found, 1 found, 2 wrong use, 3 it can't be said.`
 
 /** Runs the command line. @returns the exit code */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -68,9 +69,6 @@ export async function main(argv: readonly string[]): Promise<number> {
     return run.code
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    const { exitCode, lines, document } = reportOf(error)
-    if (run.isForProgram) shell.note(JSON.stringify(document))
-    else for (const line of lines) shell.note(`strongroom: ${line}`)
-    return exitCode
+    return tellOf(error, shell, run.isForProgram).exitCode
   }
 }

@@ -6,7 +6,7 @@ import { RefusedError, UnreachableError, UntrustedError } from '../client/failur
 import { LocalError } from '../client/local-failure.ts'
 import { type Facts, RegistryError } from '../errors.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
-import { type ExitCode, UsageError } from './shell.ts'
+import { type ExitCode, type Shell, UsageError } from './shell.ts'
 import { printable } from './words.ts'
 
 export interface Report {
@@ -17,8 +17,16 @@ export interface Report {
   readonly document: Readonly<Record<string, unknown>>
 }
 
+/** Tells of an error on standard error. */
+export function tellOf(error: unknown, { note }: Shell, isForProgram: boolean): Report {
+  const report = reportOf(error)
+  if (isForProgram) note(JSON.stringify(report.document))
+  else for (const line of report.lines) note(`strongroom: ${line}`)
+  return report
+}
+
 /** What to say of an error, and how to exit. Nothing here shows a stack. */
-export function reportOf(error: unknown): Report {
+function reportOf(error: unknown): Report {
   if (error instanceof UsageError || error instanceof ConfigError) {
     return failed(2, error.problems.map(printable), 'WRONG_USE', error.message, {})
   }

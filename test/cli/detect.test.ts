@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ADMIN } from '../helpers/server.ts'
@@ -14,6 +17,14 @@ const file = (name: string, content: string | Uint8Array): string => {
   const path = join(folder, name)
   writeFileSync(path, content)
   return path
+}
+/** Whether there is personal data, and each file, with whether it failed. */
+function jsonOfText(document: string): readonly unknown[] {
+  const { has_pii: hasPii, inputs } = JSON.parse(document) as {
+    has_pii: boolean | null
+    inputs: { file: string; error?: object; pii_spans?: object[] }[]
+  }
+  return [hasPii, ...inputs.map(({ file, error }) => [file, error !== undefined])]
 }
 const MAILS = ['--categories', 'email']
 const detect = (...args: readonly string[]) => run(['detect', ...MAILS, ...args], env)
@@ -128,7 +139,7 @@ t.test('the threshold, the language and the categories are the caller’s', asyn
     detect('a@example.org', '--language', 'tlh'),
   ])
   t.match(certain, { code: 0, stdout: '' })
-  t.match(unknown, { code: 1, stdout: '', stderr: /INVALID_REQUEST/ })
+  t.match(unknown, { code: 3, stdout: '', stderr: /INVALID_REQUEST/ })
   const phones = await run(['detect', 'a@example.org', '--categories', 'phone'], env)
   t.match(phones, { code: 0, stdout: '' })
 })
@@ -158,9 +169,49 @@ t.test('what can’t be meant ends with 2', async (t) => {
   ended.forEach((one, i) => t.match(one, { code: 2, stdout: '' }, wrong[i]?.join(' ') ?? ''))
 })
 
-t.test('where nothing can be said it never ends with 0', async (t) => {
+t.test('where nothing can be said it ends with 3', async (t) => {
   const nobody = { ...env, STRONGROOM_TOKEN: 'sr_nobody' }
   const nowhere = { ...env, STRONGROOM_URL: 'http://127.0.0.1:1' }
-  t.match(await run(['detect', 'x'], nobody), { code: 1, stderr: /UNAUTHENTICATED/ })
+  t.match(await run(['detect', 'x'], nobody), { code: 3, stderr: /UNAUTHENTICATED/ })
   t.match(await run(['detect', 'x'], nowhere), { code: 3, stderr: /UNREACHABLE/ })
+  const reader = { ...env, STRONGROOM_TOKEN: await server.token('reader') }
+  t.match(await run(['detect', 'x'], reader), { code: 3, stderr: /FORBIDDEN/ })
+  for (const status of [429, 503]) {
+    const busy = createServer((_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/problem+json' })
+      response.end(JSON.stringify({ code: 'BUSY', detail: 'later', status }))
+    })
+    await once(busy.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => busy.close())
+    const { port } = busy.address() as AddressInfo
+    const url = { ...env, STRONGROOM_URL: `http://127.0.0.1:${port}` }
+    t.match(await run(['detect', 'x', '--json'], url), { code: 3, stdout: '', stderr: /BUSY/ })
+  }
+})
+
+t.test('a file that can’t be read stops no other, and is never nothing found', async (t) => {
+  const clean = file('clean.txt', 'nothing')
+  const mails = file('mails.txt', 'a@example.org')
+  const absent = join(folder, 'absent.txt')
+  const binary = file('late.bin', `a@example.org${' x'.repeat(60_000)}\u0000`)
+  const found = await detect('--file', absent, clean, binary, mails)
+  t.equal(found.code, 2)
+  t.match(found.stdout, /mails\.txt:1:1: email/)
+  t.match(found.stderr, /absent\.txt.*LOCAL_FILE\]\n.*late\.bin.*LOCAL_FILE\]\n$/)
+
+  t.match(await detect('--file', clean, absent), { code: 2, stdout: '', stderr: /absent/ })
+  const shown = await detect('--json', '--file', clean, absent)
+  t.equal(shown.code, 2)
+  t.strictSame(jsonOfText(shown.stdout), [null, [clean, false], [absent, true]])
+  const nowhere = { ...env, STRONGROOM_URL: 'http://127.0.0.1:1' }
+  const both = await run(['detect', '--file', absent, clean], nowhere)
+  t.match(both, { code: 3, stderr: /absent[^]*UNREACHABLE/ })
+})
+
+t.test('a hook gives the files of a commit, and a text is not among them', async (t) => {
+  const paths = [file('h1.txt', 'x'), file('-h2.txt', 'a@example.org'), file('h 3.txt', 'y')]
+  t.match(await detect('--file', ...paths), { code: 1, stdout: /h2\.txt:1:1: email/ })
+  t.match(await detect('--file', ...paths, '--', 'a text'), { code: 2, stdout: '' })
+  t.match(await detect('a text', '--file', ...paths), { code: 2, stdout: '' })
+  t.match(await detect('--', '--a@example.org'), { code: 1, stderr: '' })
 })
