@@ -165,14 +165,40 @@ function fieldErrors(
   errors: readonly FastifySchemaValidationError[],
 ): readonly { readonly field: string; readonly detail: string }[] {
   const details = new Map<string, Set<string>>()
-  for (const { keyword, instancePath, message = 'is not valid', params } of errors) {
+  const judged = placesJudged(errors)
+  for (const error of errors) {
+    const { keyword, instancePath, params } = error
     if (keyword === 'anyOf' || details.size === MAX_FIELD_ERRORS) continue
+    if (keyword === 'type' && judged.has(instancePath)) continue
     const field = fieldOf(where, instancePath, params)
-    const allowed = params['allowedValues']
-    const detail = Array.isArray(allowed) ? `must be one of ${allowed.join(', ')}` : message
-    details.set(field, (details.get(field) ?? new Set()).add(detail))
+    details.set(field, (details.get(field) ?? new Set()).add(detailOf(error)))
   }
   return [...details].map(([field, ways]) => ({ field, detail: [...ways].join(' or ') }))
+}
+
+/** Places that have one of the types they may have, since what they hold was judged: the others are beside the point. */
+function placesJudged(errors: readonly FastifySchemaValidationError[]): ReadonlySet<string> {
+  const places = new Set<string>()
+  for (const { keyword, instancePath } of errors) {
+    if (keyword === 'anyOf') continue
+    if (keyword !== 'type') places.add(instancePath)
+    for (
+      let end = instancePath.lastIndexOf('/');
+      end >= 0;
+      end = instancePath.lastIndexOf('/', end - 1)
+    ) {
+      places.add(instancePath.slice(0, end))
+      if (end === 0) break
+    }
+  }
+  return places
+}
+
+function detailOf({ message = 'is not valid', params }: FastifySchemaValidationError): string {
+  const { allowedValues, missingProperty, additionalProperty } = params
+  if (Array.isArray(allowedValues)) return `must be one of ${allowedValues.join(', ')}`
+  if (missingProperty !== undefined) return 'is missing'
+  return additionalProperty === undefined ? message : 'is not known here'
 }
 
 /** `query.limit`, `body.role`: the place as the caller wrote it. */

@@ -97,6 +97,20 @@ t.test('what would change the answer and can’t be done is refused', async (t) 
     t.match(await refused(t, await post('/analyze', { ...MAIL, ...body }), 400), about)
 })
 
+t.test('the sentence names what is wrong, and nothing that isn’t', async (t) => {
+  const text = 'x'
+  const entities = 'PERSON, LOCATION, PHONE_NUMBER, EMAIL_ADDRESS'
+  for (const [body, says] of [
+    [{ text, language: 'en', entities: ['IBAN'] }, `body.entities.0 must be one of ${entities}`],
+    [{ text, language: 'en', entities: 'IBAN' }, 'body.entities must be array or must be null'],
+    [{ text, language: 'en', score_threshold: 2 }, 'body.score_threshold must be <= 1'],
+    [{ text: [5], language: 'en' }, 'body.text.0 must be string'],
+    [{ text }, 'body.language is missing'],
+    [{ text, language: 'en', lang: 'de' }, 'body.lang is not known here'],
+  ] as const)
+    t.equal(await refused(t, await post('/analyze', body), 400), `The body is not valid. ${says}`)
+})
+
 t.test('every refusal of these addresses is in Presidio’s form', async (t) => {
   const body = { ...MAIL, text: 'x' }
   await refused(t, await post('/analyze', '{'), 400)
