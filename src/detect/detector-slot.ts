@@ -126,7 +126,7 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
     } catch (error) {
       if (closing.signal.aborted) return
       const failure = failureOf(error)
-      fail(failure, version.version, revision, SENTENCES[failure], error)
+      fail(failure, version.version, revision, sentenceOf(failure, error), error)
     }
   }
 
@@ -231,6 +231,18 @@ const SENTENCES: Readonly<Record<LoadFailure, string>> = {
   provider: 'The detector doesn’t run on the configured device.',
   damaged: 'The stored bytes of the detector no longer match the ledger.',
   ended: 'The detector’s process ended.',
+}
+
+/** In characters, of what a file's loader says: names in it are the file's. */
+const MAX_REASON = 300
+
+/** With what is wrong in the file, where it is the file. */
+function sentenceOf(failure: LoadFailure, error: unknown): string {
+  const sentence = SENTENCES[failure]
+  if (failure !== 'refused' || !(error instanceof LoadFailed)) return sentence
+  const { message } = error
+  const reason = message.length > MAX_REASON ? `${message.slice(0, MAX_REASON)}…` : message
+  return `${sentence.slice(0, -1)}: ${reason}`
 }
 
 function failureOf(error: unknown): LoadFailure {

@@ -6,6 +6,7 @@ import { writeSafetensors } from '../../src/safetensors/write.ts'
 import { deface, flip, whereInVault } from '../attacks/hostile.ts'
 import { startServer } from '../helpers/server.ts'
 import { startDetecting } from '../routes/detecting.ts'
+import { jsonOf } from '../routes/wire.ts'
 import { ask, metricsOf, move, until, whyNot } from './asking.ts'
 import { tinyDetector } from './fixture.ts'
 
@@ -54,6 +55,24 @@ t.test('what is no detector is not loaded', async (t) => {
   await move(server, '1.0')
   await until(server.strongroom.detect, ({ state }) => state === 'failed')
   t.match(server.strongroom.detect.slots()[0]?.problem?.why, /settings/)
+})
+
+t.test('what the loader says of a file that is no detector is told', async (t) => {
+  const server = await startServer(t, { STRONGROOM_DETECTOR: 'acme/tiny@production' })
+  const long = 'x'.repeat(5_000)
+  for (const [version, settings, says] of [
+    ['1.0', '{}', /knows: \w[^\n]+$/],
+    ['1.1', JSON.stringify({ [long]: 1 }), /knows: .{1,300}…?$/],
+  ] as const) {
+    const tensor = { name: 'a', dtype: 'F32', shape: [1], bytes: new Uint8Array(4) }
+    const file = writeSafetensors([tensor], { 'strongroom.detector': settings })
+    await server.put(`acme/tiny/${version}`, Buffer.from(file))
+    await move(server, version)
+    await until(server.strongroom.detect, ({ problem }) => problem?.version === version)
+    const { items } = await jsonOf(await server.request('/detect/models'))
+    t.match(items, [{ problem: { why: says } }])
+    t.match(await jsonOf(await server.request('/readyz')), { detectors: [{ problem: says }] })
+  }
 })
 
 t.test('a server that only reads detects too, and admits nothing', async (t) => {
