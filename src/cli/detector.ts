@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { readFile } from 'node:fs/promises'
 import { onDisk } from '../client/disk.ts'
 import { writeNewFile } from '../client/new-file.ts'
-import { CATEGORIES, type Category, type Detector } from '../detect/detector.ts'
+import type { Category, Detector } from '../detect/detector.ts'
 import { readClassifierFile } from '../detect/formats/classifier-file.ts'
 import { findSae } from '../detect/formats/find-sae.ts'
 import { importDetector } from '../detect/formats/import-detector.ts'
@@ -10,6 +10,7 @@ import { openSae } from '../detect/formats/open-sae.ts'
 import { FAMILIES, type Family } from '../detect/formats/sae.ts'
 import { openDetector } from '../detect/open-detector.ts'
 import { collected, jsonOption } from './client-options.ts'
+import { checkNames, parseLabels, parseThresholds, thresholdOf } from './import-names.ts'
 import { createBar } from './progress.ts'
 import { type Shell, UsageError } from './shell.ts'
 import { bytesInWords, counted, grouped, printable, table } from './words.ts'
@@ -32,6 +33,10 @@ interface ImportFlags {
 const HELP = `
 A label is what a detector calls a class: none, personal_name, address, phone, email, one of these four with .begin or
 .inside, or other.NAME. docs/bring-your-own-sae.md has the families, what is folded, and an example.`
+
+const INSPECT_HELP = `
+Golden texts are what a detector must find on the machine that it is to run on. Only a server checks them: when it loads
+the detector, and before it serves it.`
 
 /** `strongroom detector import|inspect`. */
 export function addDetector(program: Command, shell: Shell): void {
@@ -80,9 +85,11 @@ function addImport(command: Command, shell: Shell): void {
 
 async function runImport(given: string, flags: ImportFlags, shell: Shell): Promise<void> {
   const { json, output, family } = flags
+  const labels = parseLabels(flags.label)
+  const thresholds = parseThresholds(flags.threshold)
   const asked = {
-    labels: labelsOf(flags.label),
-    thresholds: thresholdsOf(flags.threshold),
+    labels,
+    thresholds: (category: Category) => thresholdOf(thresholds, category),
     description: flags.description ?? 'Made from a sparse autoencoder and classifiers of their own',
     languages: flags.language.length === 0 ? ['und'] : flags.language,
   }
@@ -90,6 +97,7 @@ async function runImport(given: string, flags: ImportFlags, shell: Shell): Promi
   const files = await findSae(given, family === 'auto' ? undefined : family)
   const classifiers = []
   for (const path of flags.classifiers) classifiers.push(await readClassifierFile(path))
+  checkNames(classifiers, labels, thresholds)
   const host = flags.host === undefined ? undefined : await readDetector(flags.host)
   const { sae, close } = await openSae(files, options)
   try {
@@ -132,38 +140,14 @@ function saeOptionsOf({
   return { inputScale, k, decoderBias: subtractDecoderBias === true ? 'subtracted' : 'kept' }
 }
 
-/** @throws {UsageError} */
-function labelsOf(pairs: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(
-    pairs.map((pair) => {
-      // A class may hold one itself; a label doesn't.
-      const at = pair.lastIndexOf('=')
-      if (at < 0) throw new UsageError(`--label wants CLASS=LABEL, not ${pair}.`)
-      return [pair.slice(0, at), pair.slice(at + 1)]
-    }),
-  )
-}
-
-const THRESHOLD = 0.5
-
-/** @throws {UsageError} */
-function thresholdsOf(given: readonly string[]): (category: Category) => number {
-  const of = new Map<string, number>()
-  for (const each of given) {
-    const [, category = '', text = ''] = /^(?:([a-z_]+)=)?(.*)$/.exec(each) ?? []
-    const value = text.trim() === '' ? NaN : Number(text)
-    if (!(value >= 0 && value <= 1) || !['', ...CATEGORIES].includes(category))
-      throw new UsageError(`--threshold wants a number from 0 to 1, alone or after one of ${CATEGORIES.join('=, ')}=, not ${each}.`) // prettier-ignore
-    of.set(category, value)
-  }
-  return (category) => of.get(category) ?? of.get('') ?? THRESHOLD
-}
-
 function addInspect(command: Command, shell: Shell): void {
   command
     .command('inspect')
-    .description('check a detector’s file as the server would, and say what it is')
+    .description(
+      'check a detector’s file as the server would, but for its golden texts, and say what it is',
+    )
     .argument('<file>')
+    .addHelpText('after', INSPECT_HELP)
     .addOption(jsonOption())
     .action(async (path: string, { json }: { readonly json?: boolean }) => {
       tell(shell, path, await readDetector(path), json)
@@ -175,9 +159,9 @@ async function readDetector(path: string): Promise<Detector> {
 }
 
 function tell(shell: Shell, path: string, { settings, tensors }: Detector, json = false): void {
-  const { description, languages, text, sae, classifiers, decoding, scores } = settings
+  const { description, languages, text, sae, classifiers, decoding, golden, scores } = settings
   if (json) {
-    const document = { file: path, description, languages, reads_text: text !== undefined, sae, classifiers, decoding, scores } // prettier-ignore
+    const document = { file: path, description, languages, reads_text: text !== undefined, sae, classifiers, decoding, golden_texts: golden.length, scores } // prettier-ignore
     shell.say(JSON.stringify(document, null, 2))
     return
   }
@@ -191,6 +175,7 @@ function tell(shell: Shell, path: string, { settings, tensors }: Detector, json 
     ['encoder', `${dtype}, ${bytesInWords(size)}`],
     ...classifiers.map(({ kind, link, labels }) => ['classifier', `${kind}, ${link}: ${labels.join(', ')}`]), // prettier-ignore
     ...Object.entries(decoding.categories).map(([name, { threshold }]) => ['threshold', `${name} ${threshold}`]), // prettier-ignore
+    ['golden', golden.length === 0 ? 'no texts' : `${counted(golden.length, 'text')}, checked by the server only`], // prettier-ignore
   ]
   shell.say(`${printable(path)} is a detector\n${table(rows).replace(/^/gm, '  ')}`)
 }

@@ -42,7 +42,7 @@ function reportOf(error: unknown): Report {
   if (error instanceof UnreachableError) return told(3, 'UNREACHABLE', error.message, {})
   if (error instanceof UntrustedError) return told(1, 'NOT_AS_CLAIMED', error.message, error.facts)
   if (error instanceof DetectorRefused)
-    return told(1, 'DETECTOR_REFUSED', error.message, { where: error.where })
+    return told(1, 'DETECTOR_REFUSED', error.message, { where: error.where }, withStop)
   if (error instanceof RegistryError) return told(1, error.code, error.message, error.facts)
   if (error instanceof SafetensorsError) {
     const { reason, offset, tensor, looksLike } = error
@@ -64,12 +64,18 @@ function reportOf(error: unknown): Report {
   return told(1, 'UNEXPECTED', `Unexpected: ${message}`, {})
 }
 
-function told(exitCode: ExitCode, code: string, detail: string, facts: Facts): Report {
+function told(
+  exitCode: ExitCode,
+  code: string,
+  detail: string,
+  facts: Facts,
+  inWords = asSentence,
+): Report {
   const words = Object.entries(facts).flatMap(([key, value]) => {
     const word = wordOf(value)
     return word === undefined ? [] : [`${key}=${word}`]
   })
-  const line = [`${asSentence(detail)} [${[code, ...words].join(' ')}]`].map(printable)
+  const line = [`${inWords(detail)} [${[code, ...words].join(' ')}]`].map(printable)
   return failed(exitCode, line, code, detail, facts)
 }
 
@@ -89,4 +95,7 @@ function wordOf(value: unknown): string | undefined {
 }
 
 const asSentence = (text: string): string =>
-  `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
+  withStop(`${text.charAt(0).toUpperCase()}${text.slice(1)}`)
+
+/** Of what begins with a path or the name of a member, which stays as it is. */
+const withStop = (text: string): string => `${text}${/[.!?]$/.test(text) ? '' : '.'}`

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
@@ -45,6 +45,9 @@ t.test('what can’t be meant is wrong use, and what is no SAE is refused', asyn
   for (const wrong of [
     ['--threshold', 'iban=0.5'],
     ['--label', 'none'],
+    ['--label', 'none=nothing'],
+    ['--label', 'X=none'],
+    ['--threshold', 'address=0.9'],
     ['--k', '64'],
   ])
     t.equal((await run([...args, ...wrong])).code, 2, wrong.join(' '))
@@ -53,6 +56,47 @@ t.test('what can’t be meant is wrong use, and what is no SAE is refused', asyn
   t.match(JSON.parse(refused.stderr), { code: 'DETECTOR_REFUSED', where: 'file' })
   const absent = await run(['detector', 'import', join(folder, 'nowhere'), ...args.slice(3)])
   t.match(absent, { code: 2, stderr: /nowhere: there is no such file/ })
+})
+
+const classifierOf = (classes: readonly string[]): Uint8Array => {
+  const settings = { format: 1, kind: 'logistic', link: 'softmax', classes, columns: WIDTH }
+  const values = new Float64Array(classes.length * WIDTH).fill(1)
+  const tensor = (name: string, shape: readonly number[]) =>
+    ({ name, dtype: 'F32', shape, bytes: bytesOf({ shape, values: values.subarray(0, shape.reduce((a, b) => a * b)), dtype: 'F32' }) }) as const // prettier-ignore
+  return writeSafetensors(
+    [tensor('weight', [classes.length, WIDTH]), tensor('bias', [classes.length])],
+    { 'strongroom.classifier': JSON.stringify(settings) },
+  )
+}
+
+t.test('a class without a label is named, with the option that gives it one', async (t) => {
+  const path = join(folder, 'mine.safetensors')
+  writeFileSync(path, classifierOf(['O', 'PER']))
+  const args = ['detector', 'import', sae, '--classifiers', path, '-o', join(folder, 'mine')]
+  const refused = await run([...args, '--label', 'PER=personal_name'])
+  t.match(refused, { code: 2, stderr: /: class O has no label: --label O=none/ })
+  const labels = ['--label', 'PER=personal_name', '--label', 'O=none']
+  t.match(await run([...args, ...labels]), { code: 0, stdout: /golden +no texts/ })
+})
+
+t.test('a message keeps the names of files and members as they are', async (t) => {
+  const path = join(folder, 'nan.safetensors')
+  const settings = '{"say \\"NaN": "NaN", "threshold": NaN}'
+  writeFileSync(path, writeSafetensors([], { 'strongroom.detector': settings }))
+  const refused = await run(['detector', 'inspect', path])
+  t.equal(refused.code, 1)
+  t.match(refused.stderr, new RegExp(`: settings: NaN .* at character ${settings.lastIndexOf('NaN') + 1},`)) // prettier-ignore
+  const none = await run(['detector', 'import', sae, '--classifiers', 'nan.safetensors', '-o', 'x'], {}, folder) // prettier-ignore
+  t.match(none, { code: 1, stderr: /: nan\.safetensors: file: has no/ })
+})
+
+t.test('golden texts are said to be checked by the server only', async (t) => {
+  const path = join(folder, 'golden.safetensors')
+  const golden = [{ text: 'x', spans: [{ category: 'phone', start: 0, end: 1 }] }]
+  writeFileSync(path, tinyDetector({ golden }))
+  const shown = await run(['detector', 'inspect', path])
+  t.match(shown, { code: 0, stdout: /golden +1 text, checked by the server only/ })
+  t.match(await run(['detector', 'inspect', '--help']), { stdout: /Only a server checks them/ })
 })
 
 const activations = (

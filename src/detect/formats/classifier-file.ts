@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { onDisk } from '../../client/disk.ts'
 import type { DetectorTensor } from '../detector.ts'
 import { type Members, membersOf, refuseAt } from '../open/members.ts'
+import { parseJson } from '../open/parse-json.ts'
 import { readTensors } from '../open/read-tensors.ts'
 import { aligned } from '../open/check-finite.ts'
 import { DetectorRefused } from '../refused.ts'
@@ -79,11 +80,7 @@ function readClassifier(bytes: Uint8Array): TrainedClassifier {
 function parse(json: string | undefined): unknown {
   if (json === undefined) return refuseAt('file', `has no ${KEY}`)
   if (json.length > MAX_JSON) refuseAt(KEY, `takes more than ${MAX_JSON} characters`)
-  try {
-    return JSON.parse(json)
-  } catch {
-    return refuseAt(KEY, 'is not JSON')
-  }
+  return parseJson(json, KEY)
 }
 
 function readClasses(members: Members): string[] {

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { onDisk } from '../../client/disk.ts'
 import { type Members, membersOf, refuseAt } from '../open/members.ts'
+import { parseJson } from '../open/parse-json.ts'
 
 /** Those of today are a few KB. */
 const MAX_BYTES = 1024 * 1024
@@ -10,16 +11,7 @@ export async function readConfig(path: string, name: string): Promise<Members> {
   const { size } = await onDisk(path, () => stat(path))
   if (size > MAX_BYTES) refuseAt(name, `takes more than ${MAX_BYTES} bytes`)
   const text = await onDisk(path, () => readFile(path, 'utf8'))
-  return membersOf({ value: parse(text, name), where: name })
-}
-
-function parse(text: string, name: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message quotes the file.
-    return refuseAt(name, 'is not JSON')
-  }
+  return membersOf({ value: parseJson(text, name), where: name })
 }
 
 /** A member that may be missing or null. */

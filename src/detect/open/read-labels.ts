@@ -6,10 +6,13 @@ const MAX_LABELS = 64
 const NAMES = [...CATEGORIES, 'other\\.[a-z0-9_-]{1,60}'].join('|')
 const LABEL = new RegExp(`^(none|(${NAMES})(\\.begin|\\.inside)?)$`)
 
+/** A word of docs/detector-format.md. */
+export const isLabel = (text: string): boolean => LABEL.test(text)
+
 /** The labels of a classifier, each a word of docs/detector-format.md, and none of them twice. */
 export function readLabels(classifier: Members): string[] {
   const labels = classifier.list('labels', 1, MAX_LABELS).map(({ value, where }) => {
-    if (typeof value !== 'string' || !LABEL.test(value))
+    if (typeof value !== 'string' || !isLabel(value))
       return refuseAt(where, 'is not a label of the format')
     return value
   })

@@ -9,6 +9,7 @@ import type {
 } from '../detector.ts'
 import { membersOf, refuseAt } from './members.ts'
 import type { Item, Members } from './members.ts'
+import { parseJson } from './parse-json.ts'
 import { readCategories, readGolden } from './read-decoding.ts'
 import { readLabels } from './read-labels.ts'
 
@@ -27,7 +28,7 @@ const MAX_SCORES_DEPTH = 16
 export function readSettings(json: string): DetectorSettings {
   if (json.length > MAX_SETTINGS_BYTES || Buffer.byteLength(json) > MAX_SETTINGS_BYTES)
     refuseAt('settings', `take more than ${MAX_SETTINGS_BYTES} bytes`)
-  const settings = membersOf({ value: parse(json), where: 'settings' })
+  const settings = membersOf({ value: parseJson(json, 'settings'), where: 'settings' })
   settings.integer('format', 1, 1)
   const text = readText(settings)
   const sae = readSae(settings.object('sae'), text?.host)
@@ -47,15 +48,6 @@ export function readSettings(json: string): DetectorSettings {
     settings.refuse('is for detectors that read text', 'golden')
   settings.end()
   return read
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch {
-    // The parser's message quotes the file.
-    return refuseAt('settings', 'are not JSON')
-  }
 }
 
 function readText(settings: Members): ReadsText | undefined {
