@@ -44,14 +44,14 @@ export function detectActivationsRoute(plain: FastifyInstance, ask: Ask): void {
       const { confidence_threshold: threshold, categories, explain } = request.query
       const { body } = request
       const activations = readActivations(body instanceof Uint8Array ? body : new Uint8Array(0))
-      const found = await ask(request, reply, (detect, signal) =>
+      const found = await ask(request, reply, (detect, call) =>
         detect.activations({
           ...activations,
           surface: 'activations',
           threshold,
           categories,
           explain: explain === '1',
-          signal,
+          ...call,
         }),
       )
       if (found === undefined) return reply.hijack()

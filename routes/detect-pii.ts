@@ -46,7 +46,7 @@ export function detectPiiRoute(plain: FastifyInstance, ask: Ask): void {
     async (request, reply) => {
       const begun = performance.now()
       const { text, threshold } = request.body
-      const found = await ask(request, reply, (detect, signal) =>
+      const found = await ask(request, reply, (detect, call) =>
         detect.texts({
           surface: 'detect-pii',
           texts: [text],
@@ -54,7 +54,7 @@ export function detectPiiRoute(plain: FastifyInstance, ask: Ask): void {
           threshold,
           categories: undefined,
           explain: false,
-          signal,
+          ...call,
         }),
       )
       if (found === undefined) return reply.hijack()

@@ -44,8 +44,8 @@ export function detectRoute(plain: FastifyInstance, ask: Ask): void {
       const texts = textsOf(body)
       const { confidence_threshold: threshold, categories, language, explain } = body
       const wanted = { surface: 'detect', texts, language, threshold, categories, explain } as const
-      const found = await ask(request, reply, (detect, signal) =>
-        detect.texts({ ...wanted, signal }),
+      const found = await ask(request, reply, (detect, call) =>
+        detect.texts({ ...wanted, ...call }),
       )
       if (found === undefined) return reply.hijack()
       const results = tellTexts(texts, body, found, millisecondsSince(begun))

@@ -3,6 +3,7 @@ import { createAllowance } from '../src/allowance.ts'
 import type { DetectorModel } from '../src/detect/detection.ts'
 import { RegistryError } from '../src/errors.ts'
 import type { Strongroom } from '../src/strongroom.ts'
+import { countDetections } from './count-detections.ts'
 import { detectActivationsRoute } from './detect-activations.ts'
 import { takeBodies } from './detect-body.ts'
 import { detectModelsRoute } from './detect-models.ts'
@@ -41,6 +42,7 @@ export async function detectionRoutes(app: FastifyInstance, strongroom: Strongro
   detectModelsRoute(app, strongroom)
   presidioListRoutes(app, textModel)
   await app.register((json, _options, registered) => {
+    countDetections(json, detect)
     takeBodies(json, 'json', limits)
     detectRoute(json, ask)
     detectPiiRoute(json, ask)
@@ -48,6 +50,7 @@ export async function detectionRoutes(app: FastifyInstance, strongroom: Strongro
     registered()
   })
   await app.register((bytes, _options, registered) => {
+    countDetections(bytes, detect)
     takeBodies(bytes, 'bytes', limits)
     detectActivationsRoute(bytes, ask)
     registered()

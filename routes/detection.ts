@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RegistryError } from '../src/errors.ts'
-import type { Detect, Detections } from '../src/detect/detection.ts'
+import type { Detect, Detections, Slot } from '../src/detect/detection.ts'
 import type { Strongroom } from '../src/strongroom.ts'
 import { principalOf } from './authenticate.ts'
 
@@ -12,8 +12,13 @@ import { principalOf } from './authenticate.ts'
 export type Ask = (
   request: FastifyRequest,
   reply: FastifyReply,
-  asked: (detect: Detect, signal: AbortSignal) => Promise<Detections>,
+  asked: (detect: Detect, call: Call) => Promise<Detections>,
 ) => Promise<Detections | undefined>
+
+interface Call {
+  readonly signal: AbortSignal
+  readonly onSlot: (slot: Slot) => void
+}
 
 /** Statuses with which every detection may refuse. */
 export const DETECTION_REFUSALS = [400, 401, 403, 408, 413, 415, 429, 503, 504] as const
@@ -37,7 +42,12 @@ export function createAsk({ config, audit, detect }: Strongroom): Ask {
     // Waiting in line is no stall: a request has a deadline of its own.
     socket.setTimeout(0)
     try {
-      const found = await asked(detect, hungUp.signal)
+      const found = await asked(detect, {
+        signal: hungUp.signal,
+        onSlot: (slot) => {
+          request.detectorSlot = slot
+        },
+      })
       const { checkpoint, version, revision } = found.model
       audit.detection({ ...entered, subject: `${checkpoint}@${version}`, revision, outcome: 'ok' })
       reply.headers({

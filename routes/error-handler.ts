@@ -182,14 +182,8 @@ function placesJudged(errors: readonly FastifySchemaValidationError[]): Readonly
   for (const { keyword, instancePath } of errors) {
     if (keyword === 'anyOf') continue
     if (keyword !== 'type') places.add(instancePath)
-    for (
-      let end = instancePath.lastIndexOf('/');
-      end >= 0;
-      end = instancePath.lastIndexOf('/', end - 1)
-    ) {
-      places.add(instancePath.slice(0, end))
-      if (end === 0) break
-    }
+    const parts = instancePath.split('/')
+    for (let i = 1; i < parts.length; i++) places.add(parts.slice(0, i).join('/'))
   }
   return places
 }

@@ -128,7 +128,7 @@ export function analyzeRoute(plain: FastifyInstance, ask: Ask): void {
       const { body } = request
       const { text, language, entities } = body
       const texts = typeof text === 'string' ? [text] : text
-      const found = await ask(request, reply, (detect, signal) =>
+      const found = await ask(request, reply, (detect, call) =>
         detect.texts({
           surface: 'analyze',
           texts,
@@ -136,7 +136,7 @@ export function analyzeRoute(plain: FastifyInstance, ask: Ask): void {
           threshold: body.score_threshold ?? 0,
           categories: categoriesOf(entities ?? []),
           explain: body.return_decision_process === true,
-          signal,
+          ...call,
         }),
       )
       if (found === undefined) return reply.hijack()

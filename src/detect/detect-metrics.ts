@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { DetectorModel } from './detection.ts'
 
-/** Labels are codes, categories, providers and slots: nothing of a text, nor how long one is. */
+/** Labels are codes, categories, providers, slots and what serves in them: nothing of a text, nor how long one is. */
 export interface DetectMetrics {
   readonly requests: Counter<'surface' | 'outcome' | 'slot'>
   readonly seconds: Histogram<'surface' | 'slot'>
@@ -15,8 +16,8 @@ export interface DetectMetrics {
 export interface DetectReadings {
   readonly queuedTexts: () => number
   readonly queuedCodePoints: () => number
-  /** The provider of each slot that serves. */
-  readonly providers: () => readonly { readonly slot: string; readonly provider: string }[]
+  /** What each slot that serves has. */
+  readonly serving: () => readonly DetectorModel[]
 }
 
 export function createDetectMetrics(registry: Registry, readings: DetectReadings): DetectMetrics {
@@ -49,20 +50,21 @@ export function createDetectMetrics(registry: Registry, readings: DetectReadings
   )
   new Gauge({
     name: 'strongroom_detector_info',
-    help: 'The provider on which a slot’s detector runs',
-    labelNames: ['slot', 'provider'],
+    help: 'The detector of a slot, and the provider on which it runs',
+    labelNames: ['slot', 'provider', 'version', 'revision'],
     registers,
     collect() {
       this.reset()
-      for (const labels of readings.providers()) this.set(labels, 1)
+      for (const { slot, provider, version, revision } of readings.serving())
+        this.set({ slot, provider, version, revision }, 1)
     },
   })
   return {
-    requests: counter('detect_requests_total', 'Detections asked for, by what became of them', [
-      'surface',
-      'outcome',
-      'slot',
-    ]),
+    requests: counter(
+      'detect_requests_total',
+      'Requests to detect, also those refused before a detector was asked, by what became of them',
+      ['surface', 'outcome', 'slot'],
+    ),
     seconds: histogram(
       'detect_duration_seconds',
       'From a detection’s coming in to its end, waiting included',

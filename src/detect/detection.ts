@@ -22,6 +22,8 @@ interface Asked {
   readonly explain: boolean
   /** Aborts when the caller hangs up: the work is dropped, and its place is free again. */
   readonly signal: AbortSignal | undefined
+  /** Told which slot the request is given to, whatever becomes of it. */
+  readonly onSlot?: (slot: Slot) => void
 }
 
 export interface TextsRequest extends Asked {
@@ -138,4 +140,6 @@ export interface Detect {
   readonly activations: (request: ActivationsRequest) => Promise<Detections>
   /** Primary first; none where no detector is configured. */
   readonly slots: () => readonly SlotState[]
+  /** Counts a request once it is over. @param outcome `ok`, `ABORTED` or an error's code */
+  readonly count: (surface: Surface, outcome: string, slot: Slot | undefined) => void
 }

@@ -16,6 +16,8 @@ const POLL_MS = 1_000
 const BYTES_A_CODE_POINT = 16
 /** A process that was asked something is given no less, whatever the deadline, before it counts as hung. */
 const LEAST_SILENCE_MS = 3_000
+/** In the metrics: of a request that was refused before a detector was asked. */
+const NO_SLOT = 'none'
 
 export interface Detectors extends Detect {
   /** Admits what is shipped, loads what is configured, and goes on looking where the refs lead. */
@@ -45,11 +47,7 @@ export function createDetectors(options: DetectorsOptions): Detectors {
   const metrics = createDetectMetrics(registry, {
     queuedTexts: () => line.now().texts,
     queuedCodePoints: () => line.now().codePoints,
-    providers: () =>
-      slots.flatMap(({ slot, serving }) => {
-        const provider = serving()?.model.provider
-        return provider === undefined ? [] : [{ slot, provider }]
-      }),
+    serving: () => slots.flatMap(({ serving }) => serving()?.model ?? []),
   })
   const slots: readonly DetectorSlot[] = openSlots()
   let isSettling = slots.length > 0
@@ -97,16 +95,13 @@ export function createDetectors(options: DetectorsOptions): Detectors {
   }
 
   async function judge(
-    { surface, signal }: Pick<TextsRequest, 'surface' | 'signal'>,
+    { surface, signal, onSlot }: Pick<TextsRequest, 'surface' | 'signal' | 'onSlot'>,
     ask: (serving: Serving) => { readonly work: Work; readonly size: WorkSize },
   ): Promise<Detections> {
     const picked = pick()
     const { slot } = picked
+    onSlot?.(slot)
     const begun = performance.now()
-    const count = (outcome: string): void => {
-      metrics.requests.inc({ surface, outcome, slot })
-      metrics.seconds.observe({ surface, slot }, (performance.now() - begun) / 1000)
-    }
     try {
       const serving = servingOf(picked)
       const { work, size } = ask(serving)
@@ -117,14 +112,12 @@ export function createDetectors(options: DetectorsOptions): Detectors {
         const results = await serving.engine.detect(work, limit.signal, leave)
         for (const { spans } of results)
           for (const { category } of spans) metrics.spans.inc({ category, slot })
-        count('ok')
         return { results, model: serving.model }
       } finally {
         limit.lift()
       }
-    } catch (error) {
-      count(error instanceof RegistryError ? error.code : 'ABORTED')
-      throw error
+    } finally {
+      metrics.seconds.observe({ surface, slot }, (performance.now() - begun) / 1000)
     }
   }
 
@@ -151,6 +144,9 @@ export function createDetectors(options: DetectorsOptions): Detectors {
         }
       }),
     slots: () => slots.map(({ state }) => state()),
+    count: (surface, outcome, slot) => {
+      metrics.requests.inc({ surface, outcome, slot: slot ?? NO_SLOT })
+    },
     isSettling: () => isSettling,
     start: () => {
       if (slots.length === 0) return

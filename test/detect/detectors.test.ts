@@ -106,9 +106,11 @@ t.test('a server with a detector', async (t) => {
     await ask(server, 'Wilhelmina Featherstonehaugh, wil@feather.example')
     const all = JSON.stringify(server.log()) + (await metricsOf(server))
     t.notMatch(all, /wilhelmina|feather/i)
-    t.match(all, /strongroom_detect_requests_total\{surface="detect",outcome="ok",slot="primary"\}/)
     t.match(all, /strongroom_detect_spans_total\{category="email",slot="primary"\}/)
-    t.match(all, 'strongroom_detector_info{slot="primary",provider="cpu"} 1')
+    t.match(
+      all,
+      /strongroom_detector_info\{slot="primary",provider="cpu",version="1\.1",revision="[0-9a-f]{64}"\} 1/,
+    )
     t.match(all, /strongroom_detect_queued_texts 0\n/)
   })
 
