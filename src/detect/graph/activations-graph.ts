@@ -14,9 +14,9 @@ export function buildActivationsGraph(detector: Detector): Graph {
   const graph = createGraphBuilder()
   const weights = createWeights(graph, detector)
   const x = graph.input('activations', 'float32', ['N', sae.dModel])
-  const z = latents(graph, weights, sae, x)
+  const { z, doubt } = latents(graph, weights, sae, x)
   const labels = all.reduce((count, one) => count + one.labels.length, 0)
-  graph.output('probabilities', classifiers(graph, weights, detector, z), ['N', labels])
+  graph.output('probabilities', classifiers(graph, weights, detector, z, doubt), ['N', labels])
   graph.output('latents', z, ['N', sae.rows])
   return graph.finish()
 }

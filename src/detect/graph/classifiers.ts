@@ -3,12 +3,17 @@ import type { GraphBuilder, Name } from './builder.ts'
 import { treeAttributes } from './tree-attributes.ts'
 import type { Weights } from './weights.ts'
 
-/** All classifiers on latents `[n, rows]`: their probabilities side by side, `[n, labels of all]`. */
+/**
+ * All classifiers on latents `[n, rows]`: their probabilities side by side, `[n, labels of all]`.
+ *
+ * @param doubt `[n, 1]`, added to each
+ */
 export function classifiers(
   graph: GraphBuilder,
   weights: Weights,
   detector: Detector,
   x: Name,
+  doubt: Name,
 ): Name {
   const parts = detector.settings.classifiers.map((settings, n) => {
     const name = `classifiers.${n}`
@@ -18,7 +23,8 @@ export function classifiers(
         : trees(graph, weights, detector, name, settings, x)
     return linked(graph, settings, scores)
   })
-  return graph.node('Concat', parts, { attributes: { axis: { int: 1 } } })
+  const all = graph.node('Concat', parts, { attributes: { axis: { int: 1 } } })
+  return graph.node('Add', [all, doubt])
 }
 
 function linked(graph: GraphBuilder, { link }: ClassifierSettings, scores: Name): Name {

@@ -2,9 +2,25 @@ import type { SaeSettings } from '../detector.ts'
 import type { GraphBuilder, Name } from './builder.ts'
 import type { Weights } from './weights.ts'
 
-/** The SAE's encoder on activations `[n, d_model]`: the latents `[n, rows]`. */
-export function latents(graph: GraphBuilder, weights: Weights, sae: SaeSettings, x: Name): Name {
+export interface Latents {
+  /** `[n, rows]` */
+  readonly z: Name
+  /**
+   * `[n, 1]`: 0, or NaN for a token that something wasn't finite for. An activation function or a tree makes a plain
+   * number of NaN; what is said of such a token must not pass for a judgement.
+   */
+  readonly doubt: Name
+}
+
+/** The SAE's encoder on activations `[n, d_model]`. */
+export function latents(graph: GraphBuilder, weights: Weights, sae: SaeSettings, x: Name): Latents {
   const before = weights.linear('sae.encoder', x)
+  const nothing = graph.node('Mul', [before, graph.scalar(0)])
+  const doubt = graph.node('ReduceSum', [nothing, graph.int64s([1])])
+  return { z: activated(graph, weights, sae, before), doubt }
+}
+
+function activated(graph: GraphBuilder, weights: Weights, sae: SaeSettings, before: Name): Name {
   switch (sae.architecture) {
     case 'relu':
       return graph.node('Relu', [before])

@@ -23,7 +23,7 @@ export function buildTextGraph(detector: Detector, arithmetic: Arithmetic = 'f32
     text.host.features === undefined ? undefined : graph.input('features', 'int64', ['B', 'T'])
   const linear = createHostLinear(graph, weights, detector, arithmetic)
   const x = hostLayers(graph, weights, linear, text.host, { pieces, mask, features })
-  const z = latents(graph, weights, sae, x)
+  const { z, doubt } = latents(graph, weights, sae, x)
   const labels = all.reduce((count, one) => count + one.labels.length, 0)
   const shape = graph.node('Shape', [pieces])
   const unflattened = (name: string, flat: string, width: number): void => {
@@ -32,7 +32,7 @@ export function buildTextGraph(detector: Detector, arithmetic: Arithmetic = 'f32
     })
     graph.output(name, graph.node('Reshape', [flat, whole]), ['B', 'T', width])
   }
-  unflattened('probabilities', classifiers(graph, weights, detector, z), labels)
+  unflattened('probabilities', classifiers(graph, weights, detector, z, doubt), labels)
   unflattened('latents', z, sae.rows)
   return graph.finish()
 }
