@@ -37,6 +37,12 @@ const tellSlot = ({
   problem: problem?.why ?? null,
 })
 
+/** A server that starts is not a broken one. */
+const sentenceOf = (failing: readonly string[]): string =>
+  failing.every((check) => check === 'detector')
+    ? 'The detector is being loaded.'
+    : 'The server can’t do its work.'
+
 const open = { access: 'open' } as const
 const tags = ['operating']
 
@@ -76,8 +82,7 @@ export function healthRoutes(
     },
     async () => {
       const failing = isStopping() ? ['stopping'] : await strongroom.failingChecks()
-      if (failing.length > 0)
-        throw new RegistryError('NOT_READY', 'The server can’t do its work.', { failing })
+      if (failing.length > 0) throw new RegistryError('NOT_READY', sentenceOf(failing), { failing })
       return { status: 'ready', detectors: strongroom.detect.slots().map(tellSlot) }
     },
   )

@@ -110,7 +110,7 @@ function isAddressBlock(text: string): boolean {
 const cores = availableParallelism()
 /** A small encoder gains nothing from more. */
 const MOST_THREADS = 8
-const SHIPPED_REF = 'strongroom/pii@production'
+export const SHIPPED_REF = 'strongroom/pii@production'
 
 /** Settings that say something by being empty. */
 const MEAN_SOMETHING_EMPTY = new Set(['DETECTOR'])

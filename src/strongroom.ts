@@ -14,6 +14,7 @@ import { createSlots } from './hashing/slots.ts'
 import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openStoresToRead } from './read-only-stores.ts'
+import { createReadiness, NotYet } from './readiness.ts'
 import type { ReadHeld } from './registry/held-files.ts'
 import { createPublish, type Publish } from './registry/publish.ts'
 import { createSelect, type Select } from './registry/select.ts'
@@ -167,9 +168,8 @@ function wire(
     readVerified,
     registry: metrics.registry,
     log,
-    admitShipped: async () => {
-      if (!config.READ_ONLY) await admitShipped({ ledger, publish, log }, shippedDetector())
-    },
+    admitShipped: async () =>
+      config.READ_ONLY ? undefined : admitShipped({ ledger, publish, log }, shippedDetector()),
   })
   detect.start()
 
@@ -181,29 +181,20 @@ function wire(
 
   /** Once it has loaded, or failed to, its state is told and fails nothing more. */
   function requireSettled(): Promise<void> {
-    return detect.isSettling() ? Promise.reject(new Error('still loading')) : Promise.resolve()
+    return detect.isSettling()
+      ? Promise.reject(new NotYet('The detector is being loaded.'))
+      : Promise.resolve()
   }
 
-  async function failingChecks(): Promise<readonly string[]> {
-    const checks: readonly (readonly [string, () => Promise<unknown>])[] = [
+  const failingChecks = createReadiness(
+    [
       ['ledger', () => ledger.ping()],
       ['vault', () => vault.ping()],
       ...(config.READ_ONLY ? [] : [['disk', requireRoom] as const]),
       ['detector', requireSettled],
-    ]
-    const failing = await Promise.all(
-      checks.map(async ([name, check]) => {
-        try {
-          await check()
-          return []
-        } catch (error) {
-          log.warn({ err: error, check: name }, 'not ready')
-          return [name]
-        }
-      }),
-    )
-    return failing.flat()
-  }
+    ],
+    log,
+  )
 
   const logHead = setInterval(() => {
     ledger.auditHead().then(

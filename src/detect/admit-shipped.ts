@@ -20,25 +20,32 @@ export interface AdmitParts {
  * Publishes the shipped detector where its version never was, and tags it where the tag never was: whatever an admin
  * did since, with either, stays. Any start may end anywhere in here; the next goes on. Never rejects: a registry that
  * can't have it works without.
+ *
+ * @returns a sentence that says why it isn't there.
  */
 export async function admitShipped(
   { ledger, publish, log }: AdmitParts,
   shipped: ShippedDetector | undefined,
-): Promise<void> {
+): Promise<string | undefined> {
   if (shipped === undefined) {
     log.info('no detector comes with this server')
-    return
+    return undefined
   }
   const { checkpoint, version, tag } = shipped
   const names = { checkpoint: `${checkpoint.owner}/${checkpoint.name}`, version, tag }
   try {
     if (await publishOnce(ledger, publish, shipped)) log.info(names, 'shipped detector published')
     if (await tagOnce(ledger, shipped)) log.info(names, 'shipped detector tagged')
+    return undefined
   } catch (error) {
     log.error({ err: error, ...names }, 'the shipped detector could not be admitted')
-    if (error instanceof RegistryError) await enterRefusal(ledger, shipped, error)
+    if (!(error instanceof RegistryError)) return `${NOT_ADMITTED}; the log says why.`
+    await enterRefusal(ledger, shipped, error)
+    return `${NOT_ADMITTED}: ${error.message}`
   }
 }
+
+const NOT_ADMITTED = 'The detector that comes with this server could not be published'
 
 /** False where a version of that name is there or was. */
 async function publishOnce(

@@ -49,6 +49,8 @@ export interface SlotOptions {
   readonly readVerified: ReadVerified
   readonly metrics: DetectMetrics
   readonly log: Logger
+  /** What is known of why the ref may lead to nothing. */
+  readonly whyAbsent: () => string | undefined
 }
 
 /** What failed, and when it may be tried again. */
@@ -79,7 +81,7 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
       return
     }
     if (found.kind === 'absent') {
-      becomeAbsent(found.why)
+      becomeAbsent(found.why ?? options.whyAbsent() ?? LEADS_NOWHERE)
       return
     }
     const { revision } = found.kind === 'version' ? found.version : found
@@ -88,14 +90,14 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
     else fail('refused', found.version, revision, found.why)
   }
 
-  function becomeAbsent(why: string | undefined): void {
+  function becomeAbsent(why: string): void {
     const retired = serving
     if (state !== 'absent' || retired !== undefined)
       log.warn({ why }, 'the ref leads to no detector: there is no detection by it')
     serving = undefined
     state = 'absent'
     attempt = undefined
-    problem = why === undefined ? undefined : problemOf(why, undefined, undefined)
+    if (problem?.why !== why) problem = problemOf(why, undefined, undefined)
     void retired?.engine.retire()
   }
 
@@ -222,6 +224,7 @@ export function createDetectorSlot(options: SlotOptions): DetectorSlot {
   }
 }
 
+const LEADS_NOWHERE = 'The ref leads to no version.'
 const NOT_LOOKED_UP = 'Where the ref leads could not be looked up.'
 
 const SENTENCES: Readonly<Record<LoadFailure, string>> = {

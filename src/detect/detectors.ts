@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Ledger } from '../../db/ledger.ts'
-import type { Config } from '../config.ts'
+import { type Config, SHIPPED_REF } from '../config.ts'
 import { invalidField, RegistryError } from '../errors.ts'
 import type { ReadVerified } from '../vault/read-verified.ts'
 import { createDetectMetrics } from './detect-metrics.ts'
 import type { ActivationsRequest, Detect, Detections, Slot, TextsRequest } from './detection.ts'
+import type { Category } from './detector.ts'
 import { createDetectorSlot, type DetectorSlot, type Serving } from './detector-slot.ts'
 import type { Work } from './engine/messages.ts'
 import { createWorkLine, type WorkSize } from './work-line.ts'
@@ -33,8 +34,8 @@ export interface DetectorsOptions {
   readonly readVerified: ReadVerified
   readonly registry: Registry
   readonly log: Logger
-  /** Comes before the first load; never rejects. */
-  readonly admitShipped: () => Promise<void>
+  /** Comes before the first load; never rejects, and may tell why what is shipped isn't there. */
+  readonly admitShipped: () => Promise<string | undefined>
 }
 
 /** The configured detectors, and the line in which work waits for them. */
@@ -51,6 +52,7 @@ export function createDetectors(options: DetectorsOptions): Detectors {
   })
   const slots: readonly DetectorSlot[] = openSlots()
   let isSettling = slots.length > 0
+  let whyNotShipped: string | undefined
   let timer: NodeJS.Timeout | undefined
   let started: Promise<void> = Promise.resolve()
   let canaryShare = 0
@@ -66,7 +68,10 @@ export function createDetectors(options: DetectorsOptions): Detectors {
       batchWaitMs: config.DETECT_BATCH_WAIT_MS,
     }
     const open = (slot: Slot, ref: typeof primary, percent: number): DetectorSlot =>
-      createDetectorSlot({ ...options, slot, ref, percent, settings, silenceMs, metrics })
+      createDetectorSlot({
+        ...{ ...options, slot, ref, percent, settings, silenceMs, metrics },
+        whyAbsent: () => (ref.text === SHIPPED_REF ? whyNotShipped : undefined),
+      })
     if (canary === undefined) return [open('primary', primary, 100)]
     const { ref, percent } = canary
     return [open('primary', primary, 100 - percent), open('canary', ref, percent)]
@@ -77,7 +82,7 @@ export function createDetectors(options: DetectorsOptions): Detectors {
   }
 
   async function begin(): Promise<void> {
-    await admitShipped()
+    whyNotShipped = await admitShipped()
     await lookAll()
     isSettling = false
   }
@@ -127,6 +132,7 @@ export function createDetectors(options: DetectorsOptions): Detectors {
         if (!model.readsText)
           throw unavailable('reads_activations_only', 'The detector reads activations only.')
         requireLanguage(request, model.languages)
+        requireCategories(request, model.categories)
         const { texts, threshold, categories, explain } = request
         const work: Work = { kind: 'texts', texts, threshold, categories, explain }
         return { work, size: sizeOf(texts, config) }
@@ -134,6 +140,7 @@ export function createDetectors(options: DetectorsOptions): Detectors {
     activations: (request) =>
       judge(request, ({ model }) => {
         requireWidth(request, model.sae.dModel)
+        requireCategories(request, model.categories)
         const { dtype, bytes, tokens, dModel, offsets, threshold, categories, explain } = request
         return {
           work: {
@@ -188,6 +195,15 @@ const unavailable = (why: string, sentence: string, retryAfter?: number): Regist
 function requireLanguage({ language }: TextsRequest, known: readonly string[]): void {
   if (language !== undefined && !known.includes(language))
     throw invalidField('body.language', `must be one of ${known.join(', ')}`)
+}
+
+/** Of what nobody looks for, "none found" would be a lie. */
+function requireCategories(
+  { categories = [] }: Pick<TextsRequest, 'categories'>,
+  known: readonly Category[],
+): void {
+  if (!categories.every((category) => known.includes(category)))
+    throw invalidField('body.categories', `this detector finds ${known.join(', ')} only`)
 }
 
 function requireWidth({ dModel }: ActivationsRequest, expected: number): void {

@@ -2,9 +2,13 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import t from 'tap'
 import { SERVER } from '../../src/access/principal.ts'
+import { SHIPPED_REF } from '../../src/config.ts'
 import { admitShipped } from '../../src/detect/admit-shipped.ts'
+import { parseDetector } from '../../src/detect/detector-ref.ts'
+import { createDetectors } from '../../src/detect/detectors.ts'
 import { type ShippedDetector, shippedDetector } from '../../src/detect/shipped.ts'
 import {
   parseCheckpointName,
@@ -15,6 +19,7 @@ import {
 import { moveTag } from '../../src/registry/tags.ts'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import { jsonOf, problem, smallFile } from '../routes/wire.ts'
+import { until } from './asking.ts'
 import { tinyDetector } from './fixture.ts'
 
 const bytes = tinyDetector()
@@ -126,6 +131,22 @@ t.test('a file that isn’t the one that was shipped is refused, and that is ent
   t.match(items, [{ who: null, subject: 'strongroom/pii@1.0', outcome: 'DIGEST_MISMATCH' }])
   const gone = { ...shipped, file: `${shipped.file}.gone` }
   t.strictSame(await admit(server, gone), ['the shipped detector could not be admitted'])
+})
+
+t.test('why it isn’t there is told where the configuration asks for it', async (t) => {
+  const { strongroom, ...server } = await startServer(t)
+  const { ledger, publish, readVerified } = strongroom
+  const log = pino({ enabled: false })
+  const shipped = shippedIn({ strongroom, ...server }, tinyDetector({ seed: 6 }))
+  const detectors = createDetectors({
+    config: { ...strongroom.config, DETECTOR: parseDetector(SHIPPED_REF) },
+    ...{ ledger, readVerified, log, registry: new Registry() },
+    admitShipped: () => admitShipped({ ledger, publish, log }, shipped),
+  })
+  detectors.start()
+  await until(detectors, ({ state }) => state === 'absent')
+  await detectors.close()
+  t.match(detectors.slots(), [{ problem: { why: /^The detector that comes with .+: .*\.$/ } }])
 })
 
 t.test('where none comes along, that is said', async (t) => {

@@ -17,6 +17,8 @@ t.test(
     await until(detect, ({ state }) => state === 'absent')
     t.equal((await server.request('/readyz')).status, 200)
     t.equal(await whyNot(server), 'absent')
+    const nowhere = { state: 'absent', problem: 'The ref leads to no version.' }
+    t.match(await jsonOf(await server.request('/readyz')), { detectors: [nowhere] })
     await server.put('acme/tiny/1.0', tinyDetector())
     await move(server, '1.0')
     await until(detect, ({ state }) => state === 'serving')
@@ -40,11 +42,21 @@ t.test('while it is loaded for the first time the server is not ready, and says 
   )
   t.match(await jsonOf(await server.request('/readyz')), {
     code: 'NOT_READY',
+    detail: 'The detector is being loaded.',
     failing: ['detector'],
   })
+  await server.request('/readyz')
   t.equal(await whyNot(server), 'loading')
   await until(server.strongroom.detect, ({ state }) => state === 'serving')
   t.equal((await server.request('/readyz')).status, 200)
+  const said = server.log().filter(({ check }) => check === 'detector')
+  t.match(
+    said,
+    [{ level: 30, msg: 'not ready yet' }, { msg: 'ready again' }],
+    'once, however often',
+  )
+  t.equal(said.length, 2)
+  t.notOk(said.some(({ err }) => err !== undefined))
 })
 
 t.test('a server with a detector', async (t) => {
@@ -124,3 +136,30 @@ t.test('a server with a detector', async (t) => {
     while (engines().length > 0) await setTimeout(20)
   })
 })
+
+t.test(
+  'what a detector doesn’t look for can’t be asked of it: none found would be a lie',
+  async (t) => {
+    const labels = ['none', 'email.begin', 'email.inside']
+    const onlyMails = tinyDetector({ classifiers: [{ kind: 'logistic', link: 'softmax', labels }] })
+    const server = await startServer(t, { STRONGROOM_DETECTOR: 'acme/tiny@production' })
+    await server.put('acme/tiny/1.0', onlyMails)
+    await move(server, '1.0')
+    await until(server.strongroom.detect, ({ state }) => state === 'serving')
+    const post = async (path: string, body: object) => {
+      const headers = { 'content-type': 'application/json' }
+      return server.request(path, {
+        token: ADMIN,
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+      })
+    }
+    const text = 'Anna Weber, anna@example.org'
+    t.match(await jsonOf(await post('/detect', { text, categories: ['email'] })), { has_pii: true })
+    const both = await post('/detect', { text, categories: ['email', 'phone'] })
+    t.match(await jsonOf(both), { status: 400, code: 'INVALID_REQUEST' })
+    const analyze = { text, language: 'en', entities: ['PHONE_NUMBER'] }
+    t.equal((await post('/analyze', analyze)).status, 400)
+  },
+)
