@@ -82,18 +82,19 @@ function offsetsOf({ dtype, shape, bytes }: Tensor, tokens: number): Float64Arra
   if (shape.length !== 2 || shape[0] !== tokens || shape[1] !== 2)
     throw invalidField('body.offsets', 'must have the shape [tokens, 2]')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const offsets = Float64Array.from({ length: tokens * 2 }, (_, i) => read(view, i * size))
+  const offsets = new Float64Array(tokens * 2)
+  for (let i = 0; i < offsets.length; i++) offsets[i] = read(view, i * size)
   for (let row = 0; row < tokens; row++) checkRow(offsets, row)
   return offsets
 }
 
 /** Tokens may share a place, as those of one character's bytes do, and never go back. */
 function checkRow(offsets: Float64Array, row: number): void {
-  const [begin = -1, end = -1] = offsets.subarray(row * 2, row * 2 + 2)
+  const begin = offsets[row * 2] ?? -1
+  const end = offsets[row * 2 + 1] ?? -1
   if (!(begin >= 0 && begin <= end && end <= Number.MAX_SAFE_INTEGER))
     throw invalidField('body.offsets', `must be a begin and an end, not before it, in row ${row}`)
   if (row === 0) return
-  const [beginBefore = 0, endBefore = 0] = offsets.subarray(row * 2 - 2, row * 2)
-  if (begin < beginBefore || end < endBefore)
+  if (begin < (offsets[row * 2 - 2] ?? 0) || end < (offsets[row * 2 - 1] ?? 0))
     throw invalidField('body.offsets', `must not descend, as row ${row} does after the one before`)
 }

@@ -15,7 +15,7 @@ const CLOSING = ')]}>»”“」』）】》〉'
 /** Opens and closes. */
 const SYMMETRIC = '"\'’`'
 
-/** What has more of them at its ends is nothing. */
+/** More of them at its ends than these stay. */
 const MOST_BRACKETS = 64
 
 /**
@@ -26,18 +26,17 @@ const MOST_BRACKETS = 64
  */
 export function trimmed(text: string, range: Range, edge: RegExp): Range {
   let { start, end } = range
-  for (let brackets = 0; brackets < MOST_BRACKETS; brackets += 1) {
+  for (let brackets = 0; ; brackets += 1) {
     while (start < end && edge.test(text.charAt(start))) start += 1
     while (start < end && edge.test(text.charAt(end - 1))) end -= 1
     const inner = text.slice(start, end)
     const isPair = isAround(inner)
     const opens = isPair || isOpenAtStart(inner)
     const closes = isPair || isOpenAtEnd(inner)
-    if (!opens && !closes) return { start, end }
+    if ((!opens && !closes) || brackets === MOST_BRACKETS) return { start, end }
     if (opens) start += 1
     if (closes) end = Math.max(start, end - 1)
   }
-  return { start, end: start }
 }
 
 function isOpenAtStart(inner: string): boolean {

@@ -33,7 +33,9 @@ t.test('edges go, and brackets and quotes that are half or around the whole', as
     ['()', ''],
     ['"', ''],
     ['', ''],
-    ['('.repeat(10_000), ''],
+    [`${'('.repeat(64)}a${')'.repeat(64)}`, 'a'],
+    [`${'「'.repeat(66)}a${'」'.repeat(66)}`, '「「a」」'],
+    ['('.repeat(10_000), '('.repeat(10_000 - 2 * 64)],
   ] as const)
     t.equal(inner(text), left, text)
 })
