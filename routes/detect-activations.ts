@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { readActivations } from '../src/detect/read-activations.ts'
 import { CategoryName, Detected, Threshold } from './detect-schemas.ts'
-import { type Ask, DETECTION_REFUSALS } from './detection.ts'
+import { type Ask, DETECTION_REFUSALS, withHeaders } from './detection.ts'
 import { millisecondsSince, tellDetection } from './detection-answer.ts'
 import { sendJson } from './json-in-turns.ts'
 import { answers } from './schemas.ts'
@@ -36,7 +36,7 @@ export function detectActivationsRoute(plain: FastifyInstance, ask: Ask): void {
           'The body is a safetensors file, of any content type: `activations` `[tokens, d_model]` (F32, F16 or BF16) of the model and layer that the detector’s SAE was trained on, without special tokens, and, if the answer is to say where in the text, `offsets` `[tokens, 2]` (I32, U32, I64 or U64): begin and end of each token. Without them a span says from which token to which.',
         querystring: ActivationsQuery,
         body: { content: { 'application/octet-stream': { schema: {} } } },
-        response: answers({ 200: Detected }, ...DETECTION_REFUSALS, 422),
+        response: withHeaders(answers({ 200: Detected }, ...DETECTION_REFUSALS, 422)),
       },
     },
     async (request, reply) => {

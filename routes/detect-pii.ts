@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { CATEGORIES } from '../src/detect/detector.ts'
 import { CategoryName, Text, Threshold } from './detect-schemas.ts'
-import { type Ask, DETECTION_REFUSALS } from './detection.ts'
+import { type Ask, DETECTION_REFUSALS, withHeaders } from './detection.ts'
 import { millisecondsSince } from './detection-answer.ts'
 import { answers } from './schemas.ts'
 
@@ -40,7 +40,7 @@ export function detectPiiRoute(plain: FastifyInstance, ask: Ask): void {
         tags: ['detection'],
         summary: 'Find personal data in a text, and show it',
         body: DetectPiiRequest,
-        response: answers({ 200: Found }, ...DETECTION_REFUSALS),
+        response: withHeaders(answers({ 200: Found }, ...DETECTION_REFUSALS)),
       },
     },
     async (request, reply) => {

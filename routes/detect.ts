@@ -6,7 +6,7 @@ import { createOffsets } from '../src/detect/offsets.ts'
 import { redact } from '../src/detect/redact.ts'
 import { invalidField } from '../src/errors.ts'
 import { Detected, DetectedOfAll, DetectRequest } from './detect-schemas.ts'
-import { type Ask, DETECTION_REFUSALS } from './detection.ts'
+import { type Ask, DETECTION_REFUSALS, withHeaders } from './detection.ts'
 import { millisecondsSince, tellDetection } from './detection-answer.ts'
 import { type JsonPieces, listOfPieces, objectOf, sendJson } from './json-in-turns.ts'
 import { answers } from './schemas.ts'
@@ -27,14 +27,16 @@ export function detectRoute(plain: FastifyInstance, ask: Ask): void {
         description:
           'Nothing is ever cut: a text that is too long is refused, and so are too many. On any failure the answer is an error, never an empty list. `X-Checkpoint-*` are the detector’s.',
         body: DetectRequest,
-        response: answers(
-          {
-            200: {
-              description: 'The answer for `text`; `{results: […]}` for `texts`',
-              content: { 'application/json': { schema: { anyOf: [Detected, DetectedOfAll] } } },
+        response: withHeaders(
+          answers(
+            {
+              200: {
+                description: 'The answer for `text`; `{results: […]}` for `texts`',
+                content: { 'application/json': { schema: { anyOf: [Detected, DetectedOfAll] } } },
+              },
             },
-          },
-          ...DETECTION_REFUSALS,
+            ...DETECTION_REFUSALS,
+          ),
         ),
       },
     },

@@ -42,6 +42,10 @@ export async function detectionRoutes(app: FastifyInstance, strongroom: Strongro
   detectModelsRoute(app, strongroom)
   presidioListRoutes(app, textModel)
   await app.register((json, _options, registered) => {
+    tellLimits(
+      json,
+      `At most ${config.MAX_DETECT_TEXTS} texts of at most ${config.MAX_DETECT_CODE_POINTS} code points each, in a body of at most ${maxBytes} bytes: more is refused with 413.`,
+    )
     countDetections(json, detect)
     takeBodies(json, 'json', limits)
     detectRoute(json, ask)
@@ -50,9 +54,19 @@ export async function detectionRoutes(app: FastifyInstance, strongroom: Strongro
     registered()
   })
   await app.register((bytes, _options, registered) => {
+    tellLimits(bytes, `A body has at most ${maxBytes} bytes: more is refused with 413.`)
     countDetections(bytes, detect)
     takeBodies(bytes, 'bytes', limits)
     detectActivationsRoute(bytes, ask)
     registered()
+  })
+}
+
+/** Has the document say what the configuration allows on an instance's routes. */
+function tellLimits(app: FastifyInstance, limits: string): void {
+  app.addHook('onRoute', (route) => {
+    const { description } = route.schema ?? {}
+    const whole = description === undefined ? limits : `${description} ${limits}`
+    route.schema = { ...route.schema, description: whole }
   })
 }

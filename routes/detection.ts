@@ -15,6 +15,36 @@ export type Ask = (
   asked: (detect: Detect, call: Call) => Promise<Detections>,
 ) => Promise<Detections | undefined>
 
+/** What a detection's answers say beside their bodies, for the document. @param schemas as `answers` has them */
+export function withHeaders(schemas: Readonly<Record<number, unknown>>): Record<number, unknown> {
+  return Object.fromEntries(
+    Object.entries(schemas).map(([status, schema]) => [
+      status,
+      { ...asResponse(schema), ...headersOf(Number(status)) },
+    ]),
+  )
+}
+
+/** Of an answer that is described by its JSON alone. */
+function asResponse(schema: unknown): object {
+  if (typeof schema !== 'object' || schema === null) throw new Error('a response has no schema')
+  if ('content' in schema) return schema
+  return { description: 'What was found', content: { 'application/json': { schema } } }
+}
+
+const DETECTORS_HEADERS = {
+  'X-Checkpoint-Revision': { type: 'string', description: 'Revision of the detector' },
+  'X-Checkpoint-Version': { type: 'string', description: 'Name of its version' },
+}
+const RETRY_AFTER = {
+  'Retry-After': { type: 'integer', description: 'Seconds; where waiting helps' },
+}
+
+function headersOf(status: number): { readonly headers?: object } {
+  if (status === 200) return { headers: DETECTORS_HEADERS }
+  return status === 429 || status === 503 ? { headers: RETRY_AFTER } : {}
+}
+
 interface Call {
   readonly signal: AbortSignal
   readonly onSlot: (slot: Slot) => void

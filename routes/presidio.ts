@@ -7,7 +7,7 @@ import type { Category } from '../src/detect/detector.ts'
 import { createOffsets } from '../src/detect/offsets.ts'
 import { invalidField } from '../src/errors.ts'
 import { Text } from './detect-schemas.ts'
-import { type Ask, DETECTION_REFUSALS } from './detection.ts'
+import { type Ask, DETECTION_REFUSALS, withHeaders } from './detection.ts'
 import { type JsonPieces, listOf, listOfPieces, sendJson } from './json-in-turns.ts'
 
 // Presidio's analyzer, as its own server answers: https://microsoft.github.io/presidio/api-docs/api-docs.html. Clients
@@ -113,14 +113,16 @@ export function analyzeRoute(plain: FastifyInstance, ask: Ask): void {
         tags,
         summary: 'Find personal data as Presidio’s analyzer does',
         body: AnalyzeRequest,
-        response: presidioAnswers(
-          {
-            description: 'Results of the text; a list of such lists for a list of texts',
-            content: {
-              'application/json': { schema: { anyOf: [Results, Type.Array(Results)] } },
+        response: withHeaders(
+          presidioAnswers(
+            {
+              description: 'Results of the text; a list of such lists for a list of texts',
+              content: {
+                'application/json': { schema: { anyOf: [Results, Type.Array(Results)] } },
+              },
             },
-          },
-          ...DETECTION_REFUSALS,
+            ...DETECTION_REFUSALS,
+          ),
         ),
       },
     },

@@ -15,6 +15,7 @@ const OPENAPI_3_1 = JSON.parse(
 interface Operation {
   readonly operationId: string
   readonly summary?: string
+  readonly description?: string
   readonly tags?: readonly string[]
   readonly security: readonly Json[]
   readonly parameters?: readonly { readonly in: string; readonly name: string }[]
@@ -140,6 +141,22 @@ t.test('bodies are described: a file as bytes, a form, JSON', async (t) => {
     'multipart/form-data',
     'application/json',
   ])
+})
+
+t.test('detection says its limits, and what its answers have beside their bodies', (t) => {
+  for (const path of ['/detect', '/detect-pii', '/analyze', '/detect/activations']) {
+    const operation = document.paths[path]?.['post']
+    t.match(operation?.description, /at most 8388608 bytes/, path)
+    if (path !== '/detect/activations')
+      t.match(operation?.description, /64 texts of at most 10000 code points/, path)
+    const { responses = {} } = operation ?? {}
+    t.match(responses['200'], {
+      headers: { 'X-Checkpoint-Revision': {}, 'X-Checkpoint-Version': {} },
+    })
+    for (const status of ['429', '503'])
+      t.match(responses[status], { headers: { 'Retry-After': { schema: { type: 'integer' } } } })
+  }
+  t.end()
 })
 
 /** Holds a live answer against what the document says of it. */
