@@ -157,10 +157,11 @@ t.test('a refusal is shown even where the server closes in the middle of the upl
         response.writeHead(422, {
           'content-type': 'application/problem+json',
           'content-length': problem.length,
-          connection: 'close',
+          ...(isAbrupt ? { connection: 'close' } : {}),
         })
         response.end(problem, () => {
           if (isAbrupt) request.socket.destroySoon()
+          else request.resume()
         })
       })
     })
