@@ -48,7 +48,7 @@ def golden(texts: list[Text], found: list[list[dict]]) -> list[dict]:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--work", type=pathlib.Path, default=HERE / "work")
+    parser.add_argument("--work", type=pathlib.Path, default=HERE / "made")
     work = parser.parse_args().work
     work.mkdir(parents=True, exist_ok=True)
     host, sae = work / "host.pt", work / "sae.pt"

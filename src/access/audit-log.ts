@@ -134,29 +134,14 @@ export function createAuditLog(ledger: Ledger, onFailure: (error: unknown) => vo
     refused: (note) => {
       count(['refuse', note], note)
     },
-    download: ({ principal, address, subject, revision, path, bytes, outcome }) => {
-      const note: AuditNote = {
-        action: 'download',
-        actorId: principal.tokenId,
-        actorName: principal.name,
-        address,
-        subject,
-        revision,
-        outcome,
-        details: { path },
-      }
+    download: (download) => {
+      const { principal, revision, path, outcome, bytes } = download
+      const note = { ...noteOfUse('download', download), details: { path } }
       count(['download', principal.tokenId, revision, path, outcome], note, bytes)
     },
-    detection: ({ principal, address, subject, revision, bytes, outcome }) => {
-      const note: AuditNote = {
-        action: 'detect',
-        actorId: principal.tokenId,
-        actorName: principal.name,
-        address,
-        subject,
-        revision,
-        outcome,
-      }
+    detection: (detection) => {
+      const { principal, subject, revision, outcome, bytes } = detection
+      const note = noteOfUse('detect', detection)
       count(['detect', principal.tokenId, subject, revision, outcome], note, bytes)
     },
     flush,
@@ -174,3 +159,18 @@ const noteOf = ({ note, since, count, bytes }: Folded): AuditNote => ({
   ...note,
   details: { ...note.details, count, ...(bytes === undefined ? {} : { bytes }), since },
 })
+
+function noteOfUse(
+  action: 'download' | 'detect',
+  { principal, address, subject, revision, outcome }: Download | Detecting,
+): AuditNote {
+  return {
+    action,
+    actorId: principal.tokenId,
+    actorName: principal.name,
+    address,
+    subject,
+    revision,
+    outcome,
+  }
+}

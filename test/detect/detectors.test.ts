@@ -141,20 +141,11 @@ t.test(
   'what a detector doesn’t look for can’t be asked of it: none found would be a lie',
   async (t) => {
     const labels = ['none', 'email.begin', 'email.inside']
-    const onlyMails = tinyDetector({ classifiers: [{ kind: 'logistic', link: 'softmax', labels }] })
-    const server = await startServer(t, { STRONGROOM_DETECTOR: 'acme/tiny@production' })
-    await server.put('acme/tiny/1.0', onlyMails)
-    await move(server, '1.0')
-    await until(server.strongroom.detect, ({ state }) => state === 'serving')
-    const post = async (path: string, body: object) => {
-      const headers = { 'content-type': 'application/json' }
-      return server.request(path, {
-        token: ADMIN,
-        method: 'POST',
-        headers,
-        body: JSON.stringify(body),
-      })
-    }
+    const { post } = await startDetecting(
+      t,
+      {},
+      { classifiers: [{ kind: 'logistic', link: 'softmax', labels }] },
+    )
     const text = 'Anna Weber, anna@example.org'
     t.match(await jsonOf(await post('/detect', { text, categories: ['email'] })), { has_pii: true })
     const both = await post('/detect', { text, categories: ['email', 'phone'] })
