@@ -1,11 +1,8 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
-import { backupLedger } from '../../db/backup.ts'
 import { writeSafetensors } from '../../src/safetensors/write.ts'
 import { deface, flip, whereInVault } from '../attacks/hostile.ts'
 import { startServer } from '../helpers/server.ts'
-import { startDetecting } from '../routes/detecting.ts'
+import { startDetecting, startReplica } from '../routes/detecting.ts'
 import { jsonOf } from '../routes/wire.ts'
 import { ask, metricsOf, move, until, whyNot } from './asking.ts'
 import { tinyDetector } from './fixture.ts'
@@ -76,21 +73,7 @@ t.test('what the loader says of a file that is no detector is told', async (t) =
 })
 
 t.test('a server that only reads detects too, and admits nothing', async (t) => {
-  const primary = await startDetecting(t)
-  const folder = join(primary.folder, 'data')
-  const snapshots = join(primary.folder, 'snapshots')
-  mkdirSync(snapshots, { mode: 0o700 })
-  const order = { auditKey: undefined, signal: new AbortController().signal }
-  await backupLedger(join(folder, 'ledger'), join(snapshots, 'strongroom.db'), order)
-  const server = await startServer(
-    t,
-    {
-      STRONGROOM_READ_ONLY: '1',
-      STRONGROOM_LEDGER: snapshots,
-      STRONGROOM_DETECTOR: 'acme/tiny@production',
-    },
-    primary.folder,
-  )
+  const server = await startReplica(t, await startDetecting(t))
   await until(server.strongroom.detect, ({ state }) => state === 'serving')
   t.equal((await ask(server)).model.version, '1.0')
   t.notOk(server.log().some(({ msg }) => msg === 'no detector comes with this server'))

@@ -1,28 +1,12 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
-import { backupLedger } from '../../db/backup.ts'
-import { ADMIN, startServer } from '../helpers/server.ts'
-import { startDetecting } from './detecting.ts'
+import { ADMIN } from '../helpers/server.ts'
+import { startDetecting, startReplica } from './detecting.ts'
 
 t.setTimeout(120_000)
 
 t.test('a server that only reads detects too', async (t) => {
-  const { folder } = await startDetecting(t)
-  const snapshots = join(folder, 'snapshots')
-  mkdirSync(snapshots)
-  const order = { auditKey: undefined, signal: new AbortController().signal }
-  await backupLedger(join(folder, 'data/ledger'), join(snapshots, 'strongroom.db'), order)
-  const replica = await startServer(
-    t,
-    {
-      STRONGROOM_READ_ONLY: '1',
-      STRONGROOM_LEDGER: snapshots,
-      STRONGROOM_DETECTOR: 'acme/tiny@1.0',
-    },
-    folder,
-  )
+  const replica = await startReplica(t, await startDetecting(t))
   while ((await replica.request('/readyz')).status !== 200) await setTimeout(50)
   for (const [path, body] of [
     ['/detect', { text: 'a@example.org' }],

@@ -1,6 +1,9 @@
 // What the tests of the detection routes share: a server whose detector is small and made of random weights.
 
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { backupLedger } from '../../db/backup.ts'
 import { tinyDetector, type TinyOptions } from '../detect/fixture.ts'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import type { Json } from './wire.ts'
@@ -51,4 +54,18 @@ export async function startDetecting(
   })
   await served('1.0')
   return { ...server, post, served }
+}
+
+/** A server that only reads, from a snapshot of what `startDetecting` published. */
+export async function startReplica(t: Closing, { folder }: DetectingServer): Promise<TestServer> {
+  const snapshots = join(folder, 'snapshots')
+  mkdirSync(snapshots, { mode: 0o700 })
+  const order = { auditKey: undefined, signal: new AbortController().signal }
+  await backupLedger(join(folder, 'data/ledger'), join(snapshots, 'strongroom.db'), order)
+  const settings = {
+    STRONGROOM_READ_ONLY: '1',
+    STRONGROOM_LEDGER: snapshots,
+    STRONGROOM_DETECTOR: REF,
+  }
+  return startServer(t, settings, folder)
 }
