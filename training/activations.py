@@ -8,7 +8,7 @@ import torch
 from texts import Text
 from tokenizer import Unigram, features
 
-WINDOW, OVERLAP = 126, 63
+WINDOW, OVERLAP = 126, 32
 
 
 @dataclass
@@ -19,16 +19,14 @@ class Read:
 
 
 def windows(count: int) -> list[tuple[int, int]]:
-    """As docs/detector-format.md has them: neighbours overlap, the last one ends with the text."""
-    if count <= WINDOW:
-        return [(0, count)]
-    begins = list(range(0, count - WINDOW, WINDOW - OVERLAP)) + [count - WINDOW]
-    return [(begin, begin + WINDOW) for begin in begins]
+    """As docs/detector-format.md has them: neighbours overlap, the last one ends with the text, where it may be shorter."""
+    begins = range(0, max(count - OVERLAP, 1), WINDOW - OVERLAP)
+    return [(begin, min(begin + WINDOW, count)) for begin in begins]
 
 
 def keep(cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The part of each window in which its pieces are farther from a cut than in the neighbours."""
-    middles = [(a_end + b_begin) // 2 for (_, a_end), (b_begin, _) in zip(cuts, cuts[1:])]
+    middles = [(a_end + b_begin + 1) // 2 for (_, a_end), (b_begin, _) in zip(cuts, cuts[1:])]
     return list(zip([cuts[0][0]] + middles, middles + [cuts[-1][1]]))
 
 

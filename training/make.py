@@ -66,7 +66,7 @@ def main():
         write(file, loaded, code)
         decoding = calibration(everyday, candidates(file, everyday))
         write(file, loaded, code, decoding)
-        clear = golden(development, candidates(file, development))
+        clear = golden(development, candidates(file, development)) if name == "sae" else []
         measured[name] = {part: scores(texts, spans_at(candidates(file, texts), CONFIDENCE)) for part, texts in (("held-out", held_out()), ("test", split(hand_written())["test"]))}
         write(DETECTOR if name == "sae" else file, loaded, code, decoding, clear, {"confidence": CONFIDENCE, "sae": report, **measured[name]})
         print(name, json.dumps(measured[name], indent=1))

@@ -7,6 +7,7 @@ import type { Graph } from '../graph/graph.ts'
 
 /** A graph with its weights on one provider. */
 export interface Session {
+  readonly provider: Provider
   /** @param outputs those to be fetched; each comes back under its name. */
   readonly run: (
     inputs: Readonly<Record<string, Input>>,
@@ -40,6 +41,8 @@ export async function openSession(
     externalData,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
+    // It would keep the most that any inference ever took.
+    enableCpuMemArena: false,
     logSeverityLevel: ERRORS_ONLY,
     ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile.prefix }),
   }).catch(async (error: unknown) => {
@@ -48,6 +51,7 @@ export async function openSession(
   })
 
   return {
+    provider,
     run: async (inputs, outputs) => {
       const feeds = Object.fromEntries(
         Object.entries(inputs).map(([name, { data, shape }]) => [name, tensorOf(data, shape)]),

@@ -1,3 +1,4 @@
+import type { Provider } from '../detection.ts'
 import type { ReadsText } from '../detector.ts'
 import type { Encoded } from '../tokenizer/encoded.ts'
 import type { Window } from '../windows.ts'
@@ -33,8 +34,12 @@ export interface TextChunk {
 const STEP = 16
 /** A shorter window goes along with a longer one where no more than a quarter of its row is padding. */
 const LEAST_FILLED = 0.75
-/** Of the largest array of one inference, in numbers: 256 MB. */
-const MOST_NUMBERS = 64 * 1024 * 1024
+/** Of the largest array of one inference, in numbers: 8 MB where more would leave a core's caches, 256 MB elsewhere. */
+const MOST_NUMBERS: Readonly<Record<Provider, number>> = {
+  cpu: 2 * 1024 * 1024,
+  cuda: 64 * 1024 * 1024,
+  webgpu: 64 * 1024 * 1024,
+}
 
 export interface TextRunner {
   /** Those that go through the model in one inference, of similar lengths. */
@@ -53,6 +58,8 @@ export function createTextRunner(
   const lengthOf = ({ window }: TextChunk): number =>
     Math.min(Math.ceil((window.end - window.begin + 2) / STEP) * STEP, host.positions)
 
+  const numbersAPiece = Math.max(rows, host.intermediate)
+
   const wants = ({ text }: TextChunk): number => (text.latents === undefined ? 0 : 1)
 
   function groupsOf(chunks: readonly TextChunk[]): TextChunk[][] {
@@ -66,7 +73,7 @@ export function createTextRunner(
         first !== undefined &&
         wants(first) === wants(chunk) &&
         lengthOf(chunk) >= lengthOf(first) * LEAST_FILLED &&
-        (group.length + 1) * lengthOf(first) * Math.max(rows, host.intermediate) <= MOST_NUMBERS
+        (group.length + 1) * lengthOf(first) * numbersAPiece <= MOST_NUMBERS[session.provider]
       if (fits) group.push(chunk)
       else groups.push([chunk])
     }

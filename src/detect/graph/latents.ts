@@ -15,8 +15,10 @@ export interface Latents {
 /** The SAE's encoder on activations `[n, d_model]`. */
 export function latents(graph: GraphBuilder, weights: Weights, sae: SaeSettings, x: Name): Latents {
   const before = weights.linear('sae.encoder', x)
-  const nothing = graph.node('Mul', [before, graph.scalar(0)])
-  const doubt = graph.node('ReduceSum', [nothing, graph.int64s([1])])
+  const doubt = graph.node('Mul', [
+    graph.node('ReduceSum', [before, graph.int64s([1])]),
+    graph.scalar(0),
+  ])
   return { z: activated(graph, weights, sae, before), doubt }
 }
 
