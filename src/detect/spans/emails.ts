@@ -7,10 +7,14 @@ import type { Range } from './range.ts'
 const MAX_LOCAL = 64
 const MAX_DOMAIN = 255
 
+/** As it is written, in wide letters, and in a URL. */
+const AT = /@|＠|%40/g
+/** They aren't seen: with one in it an address is read as without. */
+const UNSEEN = String.raw`\u{AD}\u{200B}-\u{200D}\u{2060}\u{FEFF}`
 /** Scripts without spaces between words could be the sentence that stands before an address. */
 const LETTER = String.raw`[[\p{L}\p{M}\p{Nd}]--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー\p{Script=Thai}]]`
 /** Of ASCII, or with a letter beyond it: never both, so that there is one way to read a domain. */
-const LABEL = String.raw`(?:[A-Za-z\d_\-]+|[A-Za-z\d_\-]*[\p{L}--[A-Za-z]][\p{L}\p{M}\p{Nd}_\-]*)`
+const LABEL = String.raw`(?:[A-Za-z\d_\-${UNSEEN}]+|[A-Za-z\d_\-${UNSEEN}]*[\p{L}--[A-Za-z]][\p{L}\p{M}\p{Nd}_\-${UNSEEN}]*)`
 const SCRIPTS = ['Han', 'Katakana', 'Hangul', 'Cyrillic', 'Greek', 'Arabic', 'Devanagari', 'Hebrew', 'Thai'] // prettier-ignore
 /** logo@2x.png */
 const FILE_ENDING = '(?:png|jpe?g|gif|svg|webp|pdf|css|js|ts|json|html?)'
@@ -21,8 +25,9 @@ const TOP_LEVEL = [
 ].join('|')
 /** What follows the @; sticky, so that it is tried at one place only. */
 const DOMAIN = new RegExp(String.raw`(?:${LABEL}\.)+(?:${TOP_LEVEL})`, 'vy')
-const LOCAL_CHARACTER = new RegExp(String.raw`${LETTER}|[._+%~$!#*^\-]`, 'v')
+const LOCAL_CHARACTER = new RegExp(String.raw`${LETTER}|[._+%~$!#*^\-${UNSEEN}]`, 'v')
 const LOCAL_LETTER = new RegExp(LETTER, 'v')
+const NO_BEGINNING = new RegExp(String.raw`[.'+%~$!#*^\-${UNSEEN}]`, 'u')
 const QUOTED = /"[^"\s@]{1,62}"$/
 
 /** A machine or an identifier follows, not a mailbox. */
@@ -42,9 +47,9 @@ const PATH_AFTER = /^:[~\w.-]*(?:\/|\.git)/
 /** In the order of the text, none sharing a place with another. */
 export function findEmails(text: string): Range[] {
   const found: Range[] = []
-  for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
+  for (const { 0: sign, index: at } of text.matchAll(AT)) {
     const start = localStart(text, at, found.at(-1)?.end ?? 0)
-    const end = domainEnd(text, at + 1)
+    const end = domainEnd(text, at + sign.length)
     if (start < at && end > at && isMailbox(text, start, end)) found.push({ start, end })
   }
   return found
@@ -61,7 +66,7 @@ function localStart(text: string, at: number, least: number): number {
     if (previous < from || !isLocal(text, previous, at)) break
     start = previous
   }
-  while (start < at && /[.'+%~$!#*^-]/.test(text.charAt(start))) start += 1
+  while (start < at && NO_BEGINNING.test(text.charAt(start))) start += 1
   return start
 }
 

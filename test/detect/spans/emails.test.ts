@@ -29,6 +29,10 @@ t.test('addresses are found in the middle of anything', async (t) => {
     ['…ann@x.example…', 'ann@x.example'],
     ['ann@x.example:hunter2', 'ann@x.example'],
     ['**ann@x.example**', 'ann@x.example'],
+    ['GET /reset?to=ann%2Bnews%40x.example&n=1', 'ann%2Bnews%40x.example'],
+    ['連絡先：ann＠x.example まで', 'ann＠x.example'],
+    ['(a\u200Bnn@exam\u00ADple.org)', 'a\u200Bnn@exam\u00ADple.org'],
+    ['\uFEFFann@x.example', 'ann@x.example'],
   ] as const)
     t.strictSame(emails(text), [email], text)
 })
