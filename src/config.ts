@@ -236,7 +236,7 @@ export const SETTINGS = {
   DETECT_BATCH_CHUNKS: setting(
     32,
     whole(1, 1024),
-    'windows of text that go through the model at once',
+    'windows of text in a batch; on a CPU it goes through the model in parts',
   ),
   DETECT_BATCH_WAIT_MS: setting(
     2,
