@@ -1,0 +1,179 @@
+import type { MachineLimits, Unpickled } from './machine.ts'
+import { unpickle } from './machine.ts'
+import { PickleError } from './pickle-error.ts'
+import { crc32 as checksum } from 'node:zlib'
+import { ConversionRefused } from './refused.ts'
+import type { Source } from './source.ts'
+import { readTorchZip, type TorchZip, type ZipLimits, type ZipRecord } from './torch-zip.ts'
+import { isKind, type Opaque, type Storage, type Value } from './values.ts'
+import { bytesOf } from './views.ts'
+
+/** Where the bytes of a storage lie in the file. */
+export interface StoragePlace {
+  readonly begin: number
+  readonly end: number
+  /** Of archives, which have one. */
+  readonly crc32: number | undefined
+}
+
+/** A checkpoint of PyTorch's, read as far as its pickle. */
+export interface Checkpoint {
+  readonly format: 'torch_zip' | 'torch_legacy'
+  readonly value: Value
+  readonly isBigEndian: boolean
+  /** Of each storage that the pickle names, by key; of the length that the pickle says. */
+  readonly places: ReadonlyMap<string, StoragePlace>
+  readonly opaque: readonly Opaque[]
+}
+
+export interface CheckpointLimits extends MachineLimits, ZipLimits {
+  readonly maxPickleBytes: number
+}
+
+export interface ReadOptions {
+  readonly limits: CheckpointLimits
+  readonly isOpaqueAllowed: boolean
+}
+
+/** An archive of torch.save. @throws {ConversionRefused} */
+export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpoint {
+  const zip = readTorchZip(source, options.limits)
+  const isBigEndian = isBigEndianZip(source, zip)
+  const pickle = recordBytes(source, recordOf(zip, 'data.pkl'), options.limits.maxPickleBytes)
+  const { value, storages, opaque, end } = unpickled('data.pkl', pickle, 0, options)
+  if (end < pickle.length)
+    throw new ConversionRefused(
+      'damaged',
+      `data.pkl has ${pickle.length - end} bytes behind its STOP`,
+    )
+  const places = new Map<string, StoragePlace>()
+  for (const storage of storages.values())
+    places.set(storage.key, placeOf(storage, recordOf(zip, `data/${storage.key}`)))
+  for (const name of zip.records.keys())
+    if (name.startsWith('data/') && !places.has(name.slice('data/'.length)))
+      throw new ConversionRefused(
+        'damaged',
+        `its record ${JSON.stringify(name)} belongs to no tensor`,
+      )
+  return { format: 'torch_zip', value, isBigEndian, places, opaque }
+}
+
+function recordOf({ root, records }: TorchZip, name: string): ZipRecord {
+  const record = records.get(name)
+  if (record === undefined)
+    throw new ConversionRefused('damaged', `it has no record ${JSON.stringify(root + name)}`)
+  return record
+}
+
+function placeOf(storage: Storage, { begin, end, crc32 }: ZipRecord): StoragePlace {
+  if (BigInt(end - begin) !== bytesOf(storage))
+    throw new ConversionRefused('damaged', `the storage ${storage.key} has ${end - begin} bytes in the archive and ${bytesOf(storage)} by the pickle`) // prettier-ignore
+  return { begin, end, crc32 }
+}
+
+/** Older archives don't say: they were written where everything is little-endian. */
+function isBigEndianZip(source: Source, { records }: TorchZip): boolean {
+  const record = records.get('byteorder')
+  if (record === undefined) return false
+  const order = recordBytes(source, record, 16).toString('latin1')
+  if (order !== 'little' && order !== 'big')
+    throw new ConversionRefused('damaged', `its byte order is ${JSON.stringify(order)}`)
+  return order === 'big'
+}
+
+function recordBytes(source: Source, { name, begin, end, crc32 }: ZipRecord, most: number): Buffer {
+  if (end - begin > most)
+    throw new ConversionRefused(
+      'limit',
+      `${name} has ${end - begin} bytes; at most ${most} are read`,
+    )
+  const bytes = source.take(begin, end - begin)
+  if (checksum(bytes) !== crc32) throw wrongChecksum(name)
+  return bytes
+}
+
+export const wrongChecksum = (what: string): ConversionRefused =>
+  new ConversionRefused('damaged', `${what} is not what its CRC-32 says`)
+
+/** Its magic number, and the version of the format. */
+const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn
+const LEGACY_VERSION = 1001n
+
+/**
+ * The format before 1.6: five pickles (magic number, version, the writer's system, the object, a list of keys), then of
+ * each key its elements' number in 8 bytes and the elements.
+ *
+ * @throws {ConversionRefused}
+ */
+export function readLegacyCheckpoint(source: Source, options: ReadOptions): Checkpoint {
+  const { maxPickleBytes } = options.limits
+  const pickles = source.take(0, Math.min(source.sizeBytes, maxPickleBytes))
+  let at = 0
+  function next(entry: string): Unpickled {
+    const found = unpickled(entry, pickles, at, options)
+    at = found.end
+    return found
+  }
+  if (
+    next('the magic number').value !== LEGACY_MAGIC ||
+    next('the version').value !== LEGACY_VERSION
+  )
+    throw new ConversionRefused(
+      'not_a_checkpoint',
+      'it does not begin as torch.save’s legacy format does',
+    )
+  const isBigEndian = isBigEndianSystem(next('the writer’s system').value)
+  const { value, storages, opaque } = next('the object')
+  const keys = next('the list of keys').value
+  const places = new Map<string, StoragePlace>()
+  for (const key of isKind(keys, 'list') ? keys.items : damagedKeys()) {
+    const storage = typeof key === 'string' && !places.has(key) ? storages.get(key) : undefined
+    if (storage === undefined) return damagedKeys()
+    const count = source.take(at, 8)
+    // The writer's own byte order, as everything behind the pickles.
+    if ((isBigEndian ? count.readBigInt64BE() : count.readBigInt64LE()) !== storage.count)
+      return damagedKeys()
+    const end = BigInt(at + 8) + bytesOf(storage)
+    if (end > BigInt(source.sizeBytes))
+      throw new ConversionRefused('damaged', `the file ends within the storage ${storage.key}`)
+    places.set(storage.key, { begin: at + 8, end: Number(end), crc32: undefined })
+    at = Number(end)
+  }
+  if (places.size < storages.size) return damagedKeys()
+  if (at < source.sizeBytes)
+    throw new ConversionRefused('damaged', `${source.sizeBytes - at} bytes follow its last storage`)
+  return { format: 'torch_legacy', value, isBigEndian, places, opaque }
+}
+
+function damagedKeys(): never {
+  throw new ConversionRefused('damaged', 'its storages are not those that its pickle names')
+}
+
+function isBigEndianSystem(system: Value): boolean {
+  const little = isKind(system, 'dict') ? system.entries.get('little_endian') : undefined
+  if (typeof little !== 'boolean')
+    throw new ConversionRefused('damaged', 'it does not say in which order its bytes are')
+  return !little
+}
+
+function unpickled(
+  entry: string,
+  pickle: Uint8Array,
+  begin: number,
+  options: ReadOptions,
+): Unpickled {
+  try {
+    return unpickle(pickle, begin, options)
+  } catch (error) {
+    if (!(error instanceof PickleError)) throw error
+    const { message, offset, facts } = error
+    throw new ConversionRefused(
+      'pickle',
+      `${entry} ${message} at byte ${offset}${under(facts.path)}`,
+      error,
+    )
+  }
+}
+
+const under = (path: readonly string[] = []): string =>
+  path.length === 0 ? '' : `, under ${JSON.stringify(path.join('.'))}`

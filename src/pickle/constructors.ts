@@ -1,0 +1,193 @@
+import { DTYPE_OF_GLOBAL, DTYPE_OF_STORAGE, type DtypeName } from './dtypes.ts'
+import {
+  isKind,
+  nameOf,
+  type Dict,
+  type Refused,
+  type Storage,
+  type Tensor,
+  type Value,
+} from './values.ts'
+
+// All that a pickle may name. What it may call builds data, and nothing of it is Python's or PyTorch's own code: each
+// function says how that one's arguments are read. What isn't here is not called, whatever it is named.
+
+/** Thrown where the arguments aren't what PyTorch writes. */
+export class Unfit extends Error {}
+
+type Constructor = (args: readonly Value[]) => Value
+
+const CONSTRUCTORS: Readonly<Record<string, Constructor>> = {
+  'collections.OrderedDict': orderedDict,
+  'collections.Counter': counter,
+  'torch.Size': ([items]) => ({ kind: 'tuple', items: itemsOf(items) }),
+  'torch.device': () => refused('a device'),
+  '_codecs.encode': encoded,
+  ...underBothNames('bytearray', ([bytes]) => bytesOf(bytes)),
+  ...underBothNames('set', ([items]) => ({ kind: 'set', items: itemsOf(items) })),
+  ...underBothNames('complex', () => refused('a complex number')),
+  'torch._utils._rebuild_tensor': ([storage, offset, size, stride]) =>
+    tensor(storage, offset, size, stride, undefined),
+  'torch._utils._rebuild_tensor_v2': ([storage, offset, size, stride]) =>
+    tensor(storage, offset, size, stride, undefined),
+  'torch._utils._rebuild_tensor_v3': ([storage, offset, size, stride, , , dtype]) =>
+    tensor(storage, offset, size, stride, dtypeOf(dtype)),
+  'torch._utils._rebuild_parameter': ([data]) => tensorOf(data),
+  'torch._utils._rebuild_parameter_with_state': ([data]) => tensorOf(data),
+  'torch._tensor._rebuild_from_type_v2': rebuildFromType,
+  'torch.serialization._get_layout': () => refused('a layout'),
+}
+
+/** Tensors of kinds that safetensors has none of, and other data that no one takes for weights. */
+const REFUSED: Readonly<Record<string, string>> = {
+  'torch._utils._rebuild_qtensor': 'a quantized tensor',
+  'torch._utils._rebuild_sparse_tensor': 'a sparse tensor',
+  'torch._utils._rebuild_sparse_csr_tensor': 'a sparse tensor',
+  'torch._utils._rebuild_nested_tensor': 'a nested tensor',
+  'torch._utils._rebuild_meta_tensor_no_storage': 'a tensor on the meta device, which has no bytes',
+  'torch._utils._rebuild_device_tensor_from_numpy': 'a tensor kept as a NumPy array',
+  'torch._utils._rebuild_device_tensor_from_cpu_tensor': 'a tensor of another device',
+  'torch._utils._rebuild_wrapper_subclass': 'a tensor of a subclass',
+}
+
+/** How numbers were quantized: values, of which nothing is needed here. */
+const QUANTIZED = /^torch\.per_(?:tensor|channel)_(?:affine|symmetric|affine_float_qparams)$/
+
+/** Classes that only stand as arguments. */
+const TENSOR_TYPES: ReadonlySet<string> = new Set([
+  'torch.Tensor',
+  'torch.nn.parameter.Parameter',
+  'torch.nn.Parameter',
+  'torch.nn.parameter.Buffer',
+])
+const MOST_STORAGE_CLASSES = /^torch(?:\.cuda)?\.(\w+)$/
+
+/** Protocol 2 writes Python 2's name of the module. */
+function underBothNames(name: string, constructor: Constructor): Record<string, Constructor> {
+  return { [`builtins.${name}`]: constructor, [`__builtin__.${name}`]: constructor }
+}
+
+/** What a global stands for; undefined where it isn't known. */
+export function globalValue(module: string, name: string): Value | undefined {
+  const dtype = module === 'torch' ? DTYPE_OF_GLOBAL.get(name) : undefined
+  if (dtype !== undefined) return { kind: 'dtype', name: dtype }
+  const full = `${module}.${name}`
+  if (QUANTIZED.test(full)) return refused('a way of quantizing')
+  const isKnown =
+    Object.hasOwn(CONSTRUCTORS, full) ||
+    Object.hasOwn(REFUSED, full) ||
+    TENSOR_TYPES.has(full) ||
+    storageClass(full) !== undefined
+  return isKnown ? { kind: 'global', module, name } : undefined
+}
+
+/** The dtype of a storage class by its full name, null for bytes without a type; undefined where it is none. */
+export function storageClass(full: string): DtypeName | null | undefined {
+  if (full === 'torch.storage.UntypedStorage' || full === 'torch.UntypedStorage') return null
+  return DTYPE_OF_STORAGE.get(MOST_STORAGE_CLASSES.exec(full)?.[1] ?? '')
+}
+
+/** What a call of a known global builds; undefined where it can't be called. @throws {Unfit} */
+export function construct(full: string, args: readonly Value[]): Value | undefined {
+  const what = Object.hasOwn(REFUSED, full) ? REFUSED[full] : undefined
+  if (what !== undefined) return refused(what)
+  return Object.hasOwn(CONSTRUCTORS, full) ? CONSTRUCTORS[full]?.(args) : undefined
+}
+
+const refused = (what: string): Refused => ({ kind: 'refused', what })
+
+/** Empty, or of a list of pairs, as Python 2 wrote it. */
+function orderedDict([pairs]: readonly Value[]): Dict {
+  const entries = new Map<Value, Value>()
+  if (pairs === undefined) return { kind: 'dict', entries }
+  for (const pair of itemsOf(pairs)) {
+    const [key, value, ...more] = itemsOf(pair)
+    if (key === undefined || value === undefined || more.length > 0)
+      throw new Unfit('wants pairs of a key and a value')
+    entries.set(key, value)
+  }
+  return { kind: 'dict', entries }
+}
+
+function counter([counts]: readonly Value[]): Dict {
+  if (counts === undefined) return { kind: 'dict', entries: new Map() }
+  if (isKind(counts, 'dict')) return { kind: 'dict', entries: new Map(counts.entries) }
+  throw new Unfit('wants a dict')
+}
+
+/** How protocol 2, which knows no bytes, writes them. */
+function encoded([text, encoding]: readonly Value[]): Uint8Array {
+  if (typeof text !== 'string' || encoding !== 'latin1') throw new Unfit('wants text in latin1')
+  return Buffer.from(text, 'latin1')
+}
+
+function bytesOf(value: Value | undefined): Uint8Array {
+  if (value === undefined) return new Uint8Array()
+  if (value instanceof Uint8Array) return value
+  throw new Unfit('wants bytes')
+}
+
+function itemsOf(value: Value | undefined): readonly Value[] {
+  if (isKind(value, 'list') || isKind(value, 'tuple')) return value.items
+  throw new Unfit('wants a list or a tuple')
+}
+
+function dtypeOf(value: Value | undefined): DtypeName {
+  if (isKind(value, 'dtype')) return value.name
+  throw new Unfit('wants a dtype')
+}
+
+/** Parameters and tensors of types are views of something that may already be refused. */
+function tensorOf(value: Value | undefined): Tensor | Refused {
+  if (isKind(value, 'tensor') || isKind(value, 'refused')) return value
+  throw new Unfit('wants a tensor')
+}
+
+function rebuildFromType([rebuild, type, args]: readonly Value[]): Value {
+  if (!isKind(rebuild, 'global') || !isKind(args, 'tuple'))
+    throw new Unfit('wants a function of this list, a type and a tuple')
+  if (!isKind(type, 'global') || !TENSOR_TYPES.has(nameOf(type)))
+    return refused('a tensor of a subclass')
+  const full = nameOf(rebuild)
+  if (!full.startsWith('torch._utils._rebuild_'))
+    throw new Unfit('wants a function that rebuilds a tensor')
+  return tensorOf(construct(full, args.items))
+}
+
+function tensor(
+  storage: Value | undefined,
+  offset: Value | undefined,
+  size: Value | undefined,
+  stride: Value | undefined,
+  dtype: DtypeName | undefined,
+): Tensor {
+  if (!isKind(storage, 'storage')) throw new Unfit('wants a storage')
+  const found = dtype ?? storage.dtype
+  if (found === undefined) throw new Unfit('has no dtype')
+  return {
+    kind: 'tensor',
+    storage,
+    dtype: found,
+    offset: integerOf(offset),
+    shape: itemsOf(size).map(integerOf),
+    strides: itemsOf(stride).map(integerOf),
+  }
+}
+
+function integerOf(value: Value | undefined): bigint {
+  if (typeof value === 'bigint') return value
+  throw new Unfit('wants an integer')
+}
+
+/** @param storage what persistent ids are, in both of torch's formats: ('storage', class, key, location, count, …). */
+export function storageOf(id: Value): Storage {
+  if (!isKind(id, 'tuple')) throw new Unfit('wants a tuple')
+  const [tag, type, key, , count, view] = id.items
+  if (tag !== 'storage' || !isKind(type, 'global'))
+    throw new Unfit('wants (‘storage’, class, key, location, count)')
+  const dtype = storageClass(nameOf(type))
+  if (dtype === undefined || typeof key !== 'string' || typeof count !== 'bigint' || count < 0n)
+    throw new Unfit('wants (‘storage’, class, key, location, count)')
+  if (view !== undefined && view !== null) throw new Unfit('wants a storage that is no view')
+  return { kind: 'storage', key, dtype: dtype ?? undefined, count }
+}

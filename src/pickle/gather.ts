@@ -1,0 +1,159 @@
+import type { Source } from './source.ts'
+import { isContiguous, type View } from './views.ts'
+
+/** Of a view's bytes at once; as much is read for it. */
+const PIECE_BYTES = 16 * 1024 * 1024
+/** Reading so many bytes too much costs about what another read does. */
+const READ_COSTS_BYTES = 16 * 1024
+
+/** Part of a view: where it begins, in bytes of the source, and its dimensions in elements. */
+interface Block {
+  readonly begin: number
+  readonly sizes: readonly number[]
+  readonly strides: readonly number[]
+}
+
+/**
+ * The bytes of a view, row by row, in pieces of at most 16 MiB, each of them gone when the next is asked for. Memory is
+ * the same whatever the view.
+ *
+ * @param storageBegin of the storage, in the source.
+ */
+export function* bytesOfView(
+  source: Source,
+  storageBegin: number,
+  view: View,
+): Generator<Uint8Array> {
+  const begin = storageBegin + view.beginByte
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, view.sizeBytes))
+  if (isContiguous(view)) {
+    for (let at = 0; at < view.sizeBytes; at += PIECE_BYTES) {
+      const piece = buffer.subarray(0, Math.min(PIECE_BYTES, view.sizeBytes - at))
+      source.fill(piece, begin + at)
+      yield piece
+    }
+    return
+  }
+  const gather = createGather(source, view.elementBytes)
+  for (const block of blocksOf(
+    { begin, sizes: view.shape, strides: view.strides },
+    view.elementBytes,
+  )) {
+    const piece = buffer.subarray(0, elementsOf(block) * view.elementBytes)
+    gather(block, piece)
+    yield piece
+  }
+}
+
+const elementsOf = ({ sizes }: Block): number => sizes.reduce((product, size) => product * size, 1)
+
+/** In order, each of at most PIECE_BYTES: whole rows where they fit, else parts of them. */
+function* blocksOf(block: Block, elementBytes: number): Generator<Block> {
+  const bytes = elementsOf(block) * elementBytes
+  if (bytes === 0) return
+  if (bytes <= PIECE_BYTES) {
+    yield block
+    return
+  }
+  const [rows = 1, ...sizes] = block.sizes
+  const [stride = 0, ...strides] = block.strides
+  const together = Math.max(1, Math.floor(PIECE_BYTES / (bytes / rows)))
+  for (let row = 0; row < rows; row += together) {
+    const begin = block.begin + row * stride * elementBytes
+    const count = Math.min(together, rows - row)
+    const part = { begin, sizes: [count, ...sizes], strides: [stride, ...strides] }
+    if (count > 1 || elementsOf(part) * elementBytes <= PIECE_BYTES) yield part
+    else yield* blocksOf({ begin, sizes, strides }, elementBytes)
+  }
+}
+
+/** Fills `into` with a block's elements. */
+type Gather = (block: Block, into: Uint8Array) => void
+
+function createGather(source: Source, elementBytes: number): Gather {
+  const held = new ArrayBuffer(PIECE_BYTES)
+  // Elements of eight bytes are moved as two of four: a number read as a float could come out as another NaN.
+  const laneBytes = Math.min(elementBytes, 4)
+  const lanes: Dimension = { size: elementBytes / laneBytes, read: 1, write: 1 }
+  const heldLanes = lanesOf(laneBytes, held, 0, PIECE_BYTES)
+
+  function gather(block: Block, into: Uint8Array): void {
+    const written = writtenStrides(block.sizes)
+    const dimensions = block.sizes
+      .map((size, i) => ({
+        size,
+        read: (block.strides[i] ?? 0) * lanes.size,
+        write: (written[i] ?? 0) * lanes.size,
+      }))
+      // One of 1 steps nowhere. The others by how far they step, so that what lies together is read together.
+      .filter(({ size }) => size > 1)
+      .sort((a, b) => b.read - a.read)
+    const target = lanesOf(laneBytes, into.buffer, into.byteOffset, into.byteLength)
+    fillFrom(lanes.size > 1 ? [...dimensions, lanes] : dimensions, block.begin, 0, target)
+  }
+
+  function fillFrom(
+    dimensions: readonly Dimension[],
+    begin: number,
+    to: number,
+    target: Lanes,
+  ): void {
+    const [outer = ONE, ...inner] = dimensions
+    const extent =
+      dimensions.reduce((sum, { size, read }) => sum + (size - 1) * read, 1) * laneBytes
+    if (extent <= PIECE_BYTES && extent <= READ_COSTS_BYTES * outer.size) {
+      source.fill(new Uint8Array(held, 0, extent), begin)
+      spread(dimensions, 0, 0, to, target)
+      return
+    }
+    for (let i = 0; i < outer.size; i += 1)
+      fillFrom(inner, begin + i * outer.read * laneBytes, to + i * outer.write, target)
+  }
+
+  /** From what is held to where it is written. */
+  function spread(
+    dimensions: readonly Dimension[],
+    first: number,
+    from: number,
+    to: number,
+    target: Lanes,
+  ): void {
+    const { size, read, write } = dimensions[first] ?? ONE
+    if (first >= dimensions.length - 1) {
+      for (let i = 0; i < size; i += 1) target[to + i * write] = heldLanes[from + i * read] ?? 0
+      return
+    }
+    for (let i = 0; i < size; i += 1)
+      spread(dimensions, first + 1, from + i * read, to + i * write, target)
+  }
+
+  return gather
+}
+
+/** A single element. */
+const ONE: Dimension = { size: 1, read: 1, write: 1 }
+
+type Lanes = Uint8Array | Uint16Array | Uint32Array
+
+function lanesOf(bytes: number, buffer: ArrayBufferLike, begin: number, length: number): Lanes {
+  if (bytes === 1) return new Uint8Array(buffer, begin, length)
+  if (bytes === 2) return new Uint16Array(buffer, begin, length / 2)
+  return new Uint32Array(buffer, begin, length / 4)
+}
+
+/** A dimension's size, and the lanes from one element to the next where it is read and where it is written. */
+interface Dimension {
+  readonly size: number
+  readonly read: number
+  readonly write: number
+}
+
+function writtenStrides(sizes: readonly number[]): number[] {
+  const strides: number[] = []
+  let step = 1
+  for (const size of sizes.toReversed()) {
+    strides.unshift(step)
+    step *= size
+  }
+  return strides
+}

@@ -1,0 +1,22 @@
+/** Why a file isn't converted, by kind. */
+export type RefusalReason =
+  /** It is of another format, or none. */
+  | 'not_a_checkpoint'
+  /** Its archive isn't as torch writes it, or its bytes are not what it says. */
+  | 'damaged'
+  /** Its pickle isn't, or names what is not on the list. */
+  | 'pickle'
+  /** A tensor's view doesn't fit its storage, or safetensors has no such tensor. */
+  | 'tensor'
+  /** It isn't clear which of its parts the weights are. */
+  | 'root'
+  | 'limit'
+
+export class ConversionRefused extends Error {
+  readonly reason: RefusalReason
+
+  constructor(reason: RefusalReason, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.reason = reason
+  }
+}

@@ -1,0 +1,35 @@
+import { readSync } from 'node:fs'
+import { ConversionRefused } from './refused.ts'
+
+/**
+ * A file that is read here and there, at once: whoever reads it has a process of its own, which does nothing else and is
+ * killed when that takes too long.
+ */
+export interface Source {
+  readonly sizeBytes: number
+  /** These bytes, all of them. @throws {ConversionRefused} where the file ends before */
+  readonly take: (begin: number, length: number) => Buffer
+  /** The same, into a buffer, which they fill. */
+  readonly fill: (buffer: Uint8Array, begin: number) => void
+}
+
+export function sourceOf(fd: number, sizeBytes: number): Source {
+  function fill(buffer: Uint8Array, begin: number): void {
+    for (let read = 0; read < buffer.length;) {
+      const more = readSync(fd, buffer, read, buffer.length - read, begin + read)
+      if (more === 0)
+        throw new ConversionRefused('damaged', `the file ends at byte ${begin + read}, too early`)
+      read += more
+    }
+  }
+
+  function take(begin: number, length: number): Buffer {
+    if (length > sizeBytes - begin)
+      throw new ConversionRefused('damaged', `the file ends at byte ${sizeBytes}, too early`)
+    const bytes = Buffer.allocUnsafe(length)
+    fill(bytes, begin)
+    return bytes
+  }
+
+  return { sizeBytes, take, fill }
+}

@@ -1,0 +1,275 @@
+import { ConversionRefused } from './refused.ts'
+import type { Source } from './source.ts'
+
+// A ZIP archive as torch.save writes it since 1.6 (PyTorchFileWriter over miniz; fields as in PKWARE's APPNOTE.TXT 4.3):
+//
+//     local header · name · padding · bytes · descriptor    of each record, the first one at 0
+//     central header · name · extra                         of each record
+//     ZIP64 end record · its locator · end record           the last 98 bytes
+//
+// Everything is stored, and the parts tile the file: torch itself passes over most of what is refused here (the last of two
+// records of a name, names that differ by case, compressed records, a wrong CRC-32, bytes before, between and behind), and
+// what two readers take for two files is no file.
+
+const LOCAL = 0x04034b50
+const CENTRAL = 0x02014b50
+const DESCRIPTOR = 0x08074b50
+const END = 0x06054b50
+const END_64 = 0x06064b50
+const LOCATOR_64 = 0x07064b50
+
+const LOCAL_BYTES = 30
+const CENTRAL_BYTES = 46
+const DESCRIPTOR_BYTES = 16
+const DESCRIPTOR_64_BYTES = 24
+const END_BYTES = 22
+const END_64_BYTES = 56
+const LOCATOR_64_BYTES = 20
+const TAIL_BYTES = END_64_BYTES + LOCATOR_64_BYTES + END_BYTES
+
+/** Sizes and CRC-32 follow the bytes. */
+const HAS_DESCRIPTOR = 0x8
+const NAME_IS_UTF8 = 0x800
+const STORED = 0
+/** Stands for a number that only the ZIP64 field holds. */
+const IN_ZIP64 = 0xffff_ffff
+const ZIP64_EXTRA = 1
+
+export interface ZipLimits {
+  readonly maxRecords: number
+  readonly maxDirectoryBytes: number
+}
+
+export interface ZipRecord {
+  /** Without the root folder. */
+  readonly name: string
+  readonly crc32: number
+  /** Where its bytes lie in the file. */
+  readonly begin: number
+  readonly end: number
+}
+
+export interface TorchZip {
+  /** The folder that all names begin with. */
+  readonly root: string
+  /** By name. */
+  readonly records: ReadonlyMap<string, ZipRecord>
+}
+
+/** The records of an archive of torch's. @throws {ConversionRefused} */
+export function readTorchZip(source: Source, limits: ZipLimits): TorchZip {
+  const { entries, begin: directory } = readDirectory(source, limits)
+  const root = rootOf(entries)
+  const records = new Map<string, ZipRecord>()
+  const folded = new Set<string>()
+  let next = 0
+  for (const [i, entry] of entries.entries()) {
+    const name = nameBelow(root, entry.name)
+    if (folded.has(name.toLowerCase()))
+      refuse(entry.name, 'is there twice, but for its case perhaps')
+    folded.add(name.toLowerCase())
+    if (entry.header !== next)
+      refuse(entry.name, `begins at ${entry.header}, not at ${next}, where the one before ends`)
+    next = entries[i + 1]?.header ?? directory
+    records.set(name, { name, crc32: entry.crc32, ...placeOf(source, entry, next) })
+  }
+  return { root, records }
+}
+
+interface Entry {
+  readonly name: string
+  readonly flags: number
+  readonly crc32: number
+  readonly sizeBytes: number
+  /** Where its local header begins. */
+  readonly header: number
+}
+
+interface Directory {
+  /** In the order of their bytes. */
+  readonly entries: readonly Entry[]
+  readonly begin: number
+}
+
+function readDirectory(source: Source, limits: ZipLimits): Directory {
+  const { count, begin, length } = readTail(source)
+  if (count > limits.maxRecords || length > limits.maxDirectoryBytes)
+    throw new ConversionRefused('limit', `its directory has ${count} records in ${length} bytes; at most ${limits.maxRecords} in ${limits.maxDirectoryBytes} are read`) // prettier-ignore
+  const bytes = source.take(begin, length)
+  const entries: Entry[] = []
+  let next = 0
+  for (let i = 0; i < count; i += 1) {
+    if (next + CENTRAL_BYTES > length || bytes.readUInt32LE(next) !== CENTRAL) return damaged()
+    const end = next + CENTRAL_BYTES + bytes.readUInt16LE(next + 28) + bytes.readUInt16LE(next + 30) + bytes.readUInt16LE(next + 32) // prettier-ignore
+    if (end > length) return damaged()
+    entries.push(entryOf(bytes.subarray(next, end)))
+    next = end
+  }
+  if (next !== length) return damaged()
+  entries.sort((a, b) => a.header - b.header)
+  return { entries, begin }
+}
+
+const damaged = (): never => {
+  throw new ConversionRefused('damaged', 'its ZIP directory is damaged')
+}
+
+function readTail(source: Source): { count: number; begin: number; length: number } {
+  if (source.sizeBytes < TAIL_BYTES) return notTorch()
+  const at = source.sizeBytes - TAIL_BYTES
+  const bytes = source.take(at, TAIL_BYTES)
+  const locator = bytes.subarray(END_64_BYTES)
+  const end = locator.subarray(LOCATOR_64_BYTES)
+  if (
+    bytes.readUInt32LE(0) !== END_64 ||
+    locator.readUInt32LE(0) !== LOCATOR_64 ||
+    end.readUInt32LE(0) !== END
+  )
+    return notTorch()
+  const [count, length, begin] = [uint64(bytes, 32), uint64(bytes, 40), uint64(bytes, 48)]
+  const agrees = (short: number, most: number, long: number): boolean =>
+    short === most || short === long
+  if (
+    uint64(bytes, 4) !== END_64_BYTES - 12 ||
+    uint64(bytes, 24) !== count ||
+    uint64(locator, 8) !== at ||
+    begin + length !== at ||
+    end.readUInt16LE(20) !== 0 ||
+    !agrees(end.readUInt16LE(10), 0xffff, count) ||
+    !agrees(end.readUInt32LE(12), IN_ZIP64, length) ||
+    !agrees(end.readUInt32LE(16), IN_ZIP64, begin)
+  )
+    return damaged()
+  return { count, begin, length }
+}
+
+const notTorch = (): never => {
+  throw new ConversionRefused('damaged', 'it does not end as an archive of torch.save does: cut off, followed by other bytes, or written by something else') // prettier-ignore
+}
+
+function entryOf(bytes: Buffer): Entry {
+  const nameEnd = CENTRAL_BYTES + bytes.readUInt16LE(28)
+  const name = nameIn(bytes.subarray(CENTRAL_BYTES, nameEnd))
+  const flags = bytes.readUInt16LE(8)
+  if ((flags & ~(HAS_DESCRIPTOR | NAME_IS_UTF8)) !== 0)
+    refuse(name, `has the flags 0x${flags.toString(16)}: torch writes 0x808`)
+  if (bytes.readUInt16LE(10) !== STORED) refuse(name, 'is compressed: torch stores')
+  if (bytes.readUInt16LE(32) !== 0) refuse(name, 'has a comment')
+  const large = zip64Of(bytes.subarray(nameEnd, nameEnd + bytes.readUInt16LE(30)))
+  const [sizeBytes = 0, stored = 0, header = 0] = [24, 20, 42].map((at) => {
+    const small = bytes.readUInt32LE(at)
+    return small === IN_ZIP64 ? (large.shift() ?? refuse(name, 'has no ZIP64 size')) : small
+  })
+  if (sizeBytes !== stored) refuse(name, 'has two sizes')
+  return { name, flags, crc32: bytes.readUInt32LE(16), sizeBytes, header }
+}
+
+/** The numbers of the ZIP64 field, in the order in which they stand for 32-bit ones. */
+function zip64Of(extra: Buffer): number[] {
+  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
+    if (extra.readUInt16LE(at) !== ZIP64_EXTRA) continue
+    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2))
+    return Array.from({ length: Math.floor(field.length / 8) }, (_, i) => uint64(field, 8 * i))
+  }
+  return []
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function nameIn(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw new ConversionRefused('damaged', 'a name in its directory is not UTF-8')
+  }
+}
+
+function rootOf(entries: readonly Entry[]): string {
+  const [first] = entries
+  const slash = first?.name.indexOf('/') ?? -1
+  if (first === undefined || slash < 1)
+    throw new ConversionRefused(
+      'not_a_checkpoint',
+      'it is a ZIP archive, but none of torch.save: its files lie in no folder',
+    )
+  return first.name.slice(0, slash + 1)
+}
+
+const RECORD =
+  /^(?:data\.pkl|\.format_version|\.storage_alignment|byteorder|version|\.data\/serialization_id|data\/\d{1,20})$/
+const TORCHSCRIPT = /^(?:constants\.pkl|attributes\.pkl|bytecode\.pkl|model\.json|code\/.*)$/
+
+function nameBelow(root: string, name: string): string {
+  if (!name.startsWith(root)) refuse(name, `lies outside of ${JSON.stringify(root)}`)
+  const below = name.slice(root.length)
+  if (TORCHSCRIPT.test(below))
+    throw new ConversionRefused(
+      'not_a_checkpoint',
+      `it is a TorchScript program (${JSON.stringify(name)}), not a checkpoint`,
+    )
+  if (!RECORD.test(below)) refuse(name, 'is not a record that torch.save writes')
+  return below
+}
+
+/** Where the bytes of an entry lie, which is all that there is between its header and `limit`. */
+function placeOf(
+  source: Source,
+  { name, flags, crc32, sizeBytes, header }: Entry,
+  limit: number,
+): { begin: number; end: number } {
+  if (header + LOCAL_BYTES > limit) return refuse(name, 'lies over the next one')
+  const local = source.take(header, LOCAL_BYTES)
+  const nameLength = local.readUInt16LE(26)
+  const begin = header + LOCAL_BYTES + nameLength + local.readUInt16LE(28)
+  const end = begin + sizeBytes
+  if (local.readUInt32LE(0) !== LOCAL || end > limit)
+    return refuse(name, 'is not where it should be')
+  const own = source.take(header + LOCAL_BYTES, nameLength)
+  if (nameIn(own) !== name) return refuse(name, 'has another name where it lies')
+  if (local.readUInt16LE(6) !== flags || local.readUInt16LE(8) !== STORED)
+    return refuse(name, 'is stored in another way than its directory says')
+  const isIn = (short: number, long: number): boolean =>
+    short === 0 || short === IN_ZIP64 || short === long
+  if (
+    !isIn(local.readUInt32LE(14), crc32) ||
+    !isIn(local.readUInt32LE(18), sizeBytes) ||
+    !isIn(local.readUInt32LE(22), sizeBytes)
+  )
+    // prettier-ignore
+    return refuse(name, 'has another size or CRC-32 where it lies')
+  checkDescriptor(source, { name, flags, crc32, sizeBytes, header }, end, limit)
+  return { begin, end }
+}
+
+function checkDescriptor(
+  source: Source,
+  { name, flags, crc32, sizeBytes }: Entry,
+  end: number,
+  limit: number,
+): void {
+  const length = limit - end
+  if (length === 0 && (flags & HAS_DESCRIPTOR) === 0) return
+  const isLong = length === DESCRIPTOR_64_BYTES
+  if ((flags & HAS_DESCRIPTOR) === 0 || (length !== DESCRIPTOR_BYTES && !isLong))
+    return refuse(name, `is followed by ${length} bytes that belong to nothing`)
+  const bytes = source.take(end, length)
+  const sizes = isLong
+    ? [uint64(bytes, 8), uint64(bytes, 16)]
+    : [bytes.readUInt32LE(8), bytes.readUInt32LE(12)]
+  if (
+    bytes.readUInt32LE(0) !== DESCRIPTOR ||
+    bytes.readUInt32LE(4) !== crc32 ||
+    sizes.some((size) => size !== sizeBytes)
+  )
+    refuse(name, 'has another size or CRC-32 behind it than in the directory')
+}
+
+/** Exact below 2^53; a larger one is beyond any file. */
+const uint64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64LE(at))
+
+const refuse = (name: string, sentence: string): never => {
+  throw new ConversionRefused(
+    'damaged',
+    `its record ${JSON.stringify(name.slice(0, 100))} ${sentence}`,
+  )
+}
