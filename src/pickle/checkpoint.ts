@@ -35,6 +35,9 @@ export interface ReadOptions {
   readonly isOpaqueAllowed: boolean
 }
 
+/** Of records that only say how the archive was written. */
+const MOST_NOTE_BYTES = 1024
+
 /** An archive of torch.save. @throws {ConversionRefused} */
 export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpoint {
   const zip = readTorchZip(source, options.limits)
@@ -49,12 +52,15 @@ export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpo
   const places = new Map<string, StoragePlace>()
   for (const storage of storages.values())
     places.set(storage.key, placeOf(storage, recordOf(zip, `data/${storage.key}`)))
-  for (const name of zip.records.keys())
-    if (name.startsWith('data/') && !places.has(name.slice('data/'.length)))
+  for (const [name, record] of zip.records) {
+    if (name === 'data.pkl') continue
+    if (!name.startsWith('data/')) recordBytes(source, record, MOST_NOTE_BYTES)
+    else if (!places.has(name.slice('data/'.length)))
       throw new ConversionRefused(
         'damaged',
         `its record ${JSON.stringify(name)} belongs to no tensor`,
       )
+  }
   return { format: 'torch_zip', value, isBigEndian, places, opaque }
 }
 
@@ -75,7 +81,7 @@ function placeOf(storage: Storage, { begin, end, crc32 }: ZipRecord): StoragePla
 function isBigEndianZip(source: Source, { records }: TorchZip): boolean {
   const record = records.get('byteorder')
   if (record === undefined) return false
-  const order = recordBytes(source, record, 16).toString('latin1')
+  const order = recordBytes(source, record, MOST_NOTE_BYTES).toString('latin1')
   if (order !== 'little' && order !== 'big')
     throw new ConversionRefused('damaged', `its byte order is ${JSON.stringify(order)}`)
   return order === 'big'
@@ -101,7 +107,7 @@ const LEGACY_VERSION = 1001n
 
 /**
  * The format before 1.6: five pickles (magic number, version, the writer's system, the object, a list of keys), then of
- * each key its elements' number in 8 bytes and the elements.
+ * each key its elements' number in 8 bytes and the elements, little-endian whatever the writer's system was.
  *
  * @throws {ConversionRefused}
  */
@@ -122,17 +128,14 @@ export function readLegacyCheckpoint(source: Source, options: ReadOptions): Chec
       'not_a_checkpoint',
       'it does not begin as torch.save’s legacy format does',
     )
-  const isBigEndian = isBigEndianSystem(next('the writer’s system').value)
+  next('the writer’s system')
   const { value, storages, opaque } = next('the object')
   const keys = next('the list of keys').value
   const places = new Map<string, StoragePlace>()
   for (const key of isKind(keys, 'list') ? keys.items : damagedKeys()) {
     const storage = typeof key === 'string' && !places.has(key) ? storages.get(key) : undefined
     if (storage === undefined) return damagedKeys()
-    const count = source.take(at, 8)
-    // The writer's own byte order, as everything behind the pickles.
-    if ((isBigEndian ? count.readBigInt64BE() : count.readBigInt64LE()) !== storage.count)
-      return damagedKeys()
+    if (source.take(at, 8).readBigInt64LE() !== storage.count) return damagedKeys()
     const end = BigInt(at + 8) + bytesOf(storage)
     if (end > BigInt(source.sizeBytes))
       throw new ConversionRefused('damaged', `the file ends within the storage ${storage.key}`)
@@ -142,18 +145,11 @@ export function readLegacyCheckpoint(source: Source, options: ReadOptions): Chec
   if (places.size < storages.size) return damagedKeys()
   if (at < source.sizeBytes)
     throw new ConversionRefused('damaged', `${source.sizeBytes - at} bytes follow its last storage`)
-  return { format: 'torch_legacy', value, isBigEndian, places, opaque }
+  return { format: 'torch_legacy', value, isBigEndian: false, places, opaque }
 }
 
 function damagedKeys(): never {
   throw new ConversionRefused('damaged', 'its storages are not those that its pickle names')
-}
-
-function isBigEndianSystem(system: Value): boolean {
-  const little = isKind(system, 'dict') ? system.entries.get('little_endian') : undefined
-  if (typeof little !== 'boolean')
-    throw new ConversionRefused('damaged', 'it does not say in which order its bytes are')
-  return !little
 }
 
 function unpickled(

@@ -1,7 +1,9 @@
 import { DTYPE_OF_GLOBAL, DTYPE_OF_STORAGE, type DtypeName } from './dtypes.ts'
 import {
+  type Aside,
   isKind,
   nameOf,
+  shown,
   type Dict,
   type Refused,
   type Storage,
@@ -21,11 +23,11 @@ const CONSTRUCTORS: Readonly<Record<string, Constructor>> = {
   'collections.OrderedDict': orderedDict,
   'collections.Counter': counter,
   'torch.Size': ([items]) => ({ kind: 'tuple', items: itemsOf(items) }),
-  'torch.device': () => refused('a device'),
+  'torch.device': () => aside('a device'),
   '_codecs.encode': encoded,
-  ...underBothNames('bytearray', ([bytes]) => bytesOf(bytes)),
+  ...underBothNames('bytearray', bytearray),
   ...underBothNames('set', ([items]) => ({ kind: 'set', items: itemsOf(items) })),
-  ...underBothNames('complex', () => refused('a complex number')),
+  ...underBothNames('complex', () => aside('a complex number')),
   'torch._utils._rebuild_tensor': ([storage, offset, size, stride]) =>
     tensor(storage, offset, size, stride, undefined),
   'torch._utils._rebuild_tensor_v2': ([storage, offset, size, stride]) =>
@@ -35,10 +37,10 @@ const CONSTRUCTORS: Readonly<Record<string, Constructor>> = {
   'torch._utils._rebuild_parameter': ([data]) => tensorOf(data),
   'torch._utils._rebuild_parameter_with_state': ([data]) => tensorOf(data),
   'torch._tensor._rebuild_from_type_v2': rebuildFromType,
-  'torch.serialization._get_layout': () => refused('a layout'),
+  'torch.serialization._get_layout': () => aside('a layout'),
 }
 
-/** Tensors of kinds that safetensors has none of, and other data that no one takes for weights. */
+/** Tensors of kinds that safetensors has none of. */
 const REFUSED: Readonly<Record<string, string>> = {
   'torch._utils._rebuild_qtensor': 'a quantized tensor',
   'torch._utils._rebuild_sparse_tensor': 'a sparse tensor',
@@ -69,10 +71,12 @@ function underBothNames(name: string, constructor: Constructor): Record<string, 
 
 /** What a global stands for; undefined where it isn't known. */
 export function globalValue(module: string, name: string): Value | undefined {
+  // Or `torch` and `_utils._rebuild_tensor` would be another way to say one.
+  if (name.includes('.')) return undefined
   const dtype = module === 'torch' ? DTYPE_OF_GLOBAL.get(name) : undefined
   if (dtype !== undefined) return { kind: 'dtype', name: dtype }
   const full = `${module}.${name}`
-  if (QUANTIZED.test(full)) return refused('a way of quantizing')
+  if (QUANTIZED.test(full)) return aside('a way of quantizing')
   const isKnown =
     Object.hasOwn(CONSTRUCTORS, full) ||
     Object.hasOwn(REFUSED, full) ||
@@ -95,6 +99,7 @@ export function construct(full: string, args: readonly Value[]): Value | undefin
 }
 
 const refused = (what: string): Refused => ({ kind: 'refused', what })
+const aside = (what: string): Aside => ({ kind: 'aside', what })
 
 /** Empty, or of a list of pairs, as Python 2 wrote it. */
 function orderedDict([pairs]: readonly Value[]): Dict {
@@ -104,6 +109,7 @@ function orderedDict([pairs]: readonly Value[]): Dict {
     const [key, value, ...more] = itemsOf(pair)
     if (key === undefined || value === undefined || more.length > 0)
       throw new Unfit('wants pairs of a key and a value')
+    if (entries.has(key)) throw new Unfit(`has the key ${shown(key)} twice`)
     entries.set(key, value)
   }
   return { kind: 'dict', entries }
@@ -118,13 +124,21 @@ function counter([counts]: readonly Value[]): Dict {
 /** How protocol 2, which knows no bytes, writes them. */
 function encoded([text, encoding]: readonly Value[]): Uint8Array {
   if (typeof text !== 'string' || encoding !== 'latin1') throw new Unfit('wants text in latin1')
-  return Buffer.from(text, 'latin1')
+  return latin1(text)
 }
 
-function bytesOf(value: Value | undefined): Uint8Array {
-  if (value === undefined) return new Uint8Array()
-  if (value instanceof Uint8Array) return value
-  throw new Unfit('wants bytes')
+/** Of bytes, as protocol 3 writes it, or of text and its encoding, as protocol 2 does. */
+function bytearray([content, encoding]: readonly Value[]): Uint8Array {
+  if (content === undefined) return new Uint8Array()
+  if (content instanceof Uint8Array && encoding === undefined) return content
+  if (typeof content === 'string' && encoding === 'latin-1') return latin1(content)
+  throw new Unfit('wants bytes, or text in latin-1')
+}
+
+function latin1(text: string): Uint8Array {
+  // eslint-disable-next-line no-control-regex -- it is all of Latin-1
+  if (!/^[\0-\xff]*$/.test(text)) throw new Unfit('wants text that is Latin-1')
+  return Buffer.from(text, 'latin1')
 }
 
 function itemsOf(value: Value | undefined): readonly Value[] {
@@ -179,15 +193,19 @@ function integerOf(value: Value | undefined): bigint {
   throw new Unfit('wants an integer')
 }
 
-/** @param storage what persistent ids are, in both of torch's formats: ('storage', class, key, location, count, …). */
+const STORAGE_KEY = /^\d{1,20}$/
+
+/** @param id what persistent ids are, in both of torch's formats: ('storage', class, key, location, count, …). */
 export function storageOf(id: Value): Storage {
   if (!isKind(id, 'tuple')) throw new Unfit('wants a tuple')
-  const [tag, type, key, , count, view] = id.items
-  if (tag !== 'storage' || !isKind(type, 'global'))
+  const [tag, type, key, , count, view, ...more] = id.items
+  if (tag === 'module') throw new Unfit('is of a module, whose source it holds')
+  if (tag !== 'storage' || !isKind(type, 'global') || more.length > 0)
     throw new Unfit('wants (‘storage’, class, key, location, count)')
   const dtype = storageClass(nameOf(type))
   if (dtype === undefined || typeof key !== 'string' || typeof count !== 'bigint' || count < 0n)
     throw new Unfit('wants (‘storage’, class, key, location, count)')
+  if (!STORAGE_KEY.test(key)) throw new Unfit(`has a key that is no number, ${shown(key)}`)
   if (view !== undefined && view !== null) throw new Unfit('wants a storage that is no view')
   return { kind: 'storage', key, dtype: dtype ?? undefined, count }
 }

@@ -2,6 +2,7 @@ import { fsyncSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { createHeaderWriter } from '../safetensors/header-writer.ts'
 import { looksLike } from '../safetensors/sniff.ts'
+import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator } from '../safetensors/stream.ts'
 import { type Checkpoint, type CheckpointLimits, readLegacyCheckpoint, readZipCheckpoint, wrongChecksum } from './checkpoint.ts' // prettier-ignore
 import { bytesOfView } from './gather.ts'
@@ -9,7 +10,7 @@ import { type Plan, type PlannedTensor, planOf } from './plan.ts'
 import { ConversionRefused } from './refused.ts'
 import { type Source, sourceOf } from './source.ts'
 import { stateDictOf, type StateDictLimits } from './state-dict.ts'
-import { nameOf } from './values.ts'
+import { nameOf, shown } from './values.ts'
 
 export interface ConversionLimits extends CheckpointLimits, StateDictLimits {
   /** Of the new file, as a multiple of the old one's bytes, 64 MiB more. */
@@ -28,6 +29,7 @@ export const DEFAULT_LIMITS: ConversionLimits = {
   maxDepth: 100,
   maxVisits: 5_000_000,
   maxScalarLength: 4096,
+  maxTextLength: 32 * 1024 * 1024,
   maxGrowth: 2,
 }
 
@@ -75,6 +77,7 @@ export function convert(from: OpenFile, targetFd: number, options: ConversionOpt
   const maxDataBytes = from.sizeBytes * options.limits.maxGrowth + SLACK_BYTES
   const plan = planOf(stateDict, { writesTiedTwice: options.writesTiedTwice, maxDataBytes })
   const header = headerOf(plan)
+  checkHeader(header, plan.dataBytes)
   writeAll(targetFd, header, 0)
   let at = header.length
   for (const bytes of allBytes(source, checkpoint, plan.tensors)) {
@@ -113,6 +116,17 @@ function headerOf({ tensors, metadata }: Plan): Uint8Array {
   for (const { name, view } of tensors)
     header.add({ name, dtype: view.dtype, shape: view.shape, size: view.sizeBytes })
   return header.finish()
+}
+
+/** Names and shapes that PyTorch has and safetensors has not; judged before anything is written. */
+function checkHeader(header: Uint8Array, dataBytes: number): void {
+  try {
+    createValidator({ fileBytes: header.length + dataBytes }).write(header)
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error
+    const where = error.tensor === undefined ? '' : `, at the tensor ${shown(error.tensor)}`
+    throw new ConversionRefused('tensor', `safetensors can’t hold it: ${error.message}${where}`, error) // prettier-ignore
+  }
 }
 
 /** Of all tensors, one behind the other. */

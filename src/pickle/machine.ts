@@ -7,7 +7,15 @@ import {
   readInstruction,
   type ReadLimits,
 } from './read-opcodes.ts'
-import { isKind, nameOf, shown, type Opaque, type Storage, type Value } from './values.ts'
+import {
+  isKind,
+  nameOf,
+  shown,
+  shownName,
+  type Opaque,
+  type Storage,
+  type Value,
+} from './values.ts'
 
 // A restricted pickle machine: pickle.py's stack and memo, the opcodes that torch.save writes (protocols 2 and 3) and no
 // others, and constructors.ts for all that is named. It builds data; there is nothing in it that could run anything.
@@ -117,7 +125,7 @@ export function unpickle(
   /** Keys of the dicts that are being filled, outermost first. */
   function path(): string[] {
     const keys = [...below.slice(1).map((values) => values.at(-2)), stack.at(-1)]
-    return keys.filter((key) => typeof key === 'string')
+    return keys.filter((key) => typeof key === 'string').map((key) => key.slice(0, 80))
   }
 
   function pushGlobal(global: GlobalName): void {
@@ -126,7 +134,7 @@ export function unpickle(
       push(known)
       return
     }
-    if (!isOpaqueAllowed) fail(`names ${nameOf(global)}`, { global, path: path() })
+    if (!isOpaqueAllowed) fail(`names ${shownName(global)}`, { global, path: path() })
     const inert: Opaque = { kind: 'opaque', global, offset: at.offset }
     opaque.push(inert)
     push(inert)
@@ -142,7 +150,7 @@ export function unpickle(
     if (!isKind(called, 'global')) return fail('calls what is no function')
     if (!isKind(args, 'tuple')) return fail(`calls ${nameOf(called)} with what is no tuple`)
     const built = attempt(nameOf(called), () => construct(nameOf(called), args.items))
-    push(built ?? fail(`calls ${nameOf(called)}`, { global: called, path: path() }))
+    push(built ?? fail(`calls ${shownName(called)}`, { global: called, path: path() }))
   }
 
   function attempt<T>(what: string, build: () => T): T {

@@ -1,3 +1,4 @@
+import { FORMAT_KEY } from './format-key.ts'
 import { ConversionRefused } from './refused.ts'
 import type { StateDict } from './state-dict.ts'
 import { tieOf, type View, viewOf } from './views.ts'
@@ -38,7 +39,7 @@ export function planOf({ tensors, scalars }: StateDict, options: PlanOptions): P
   return {
     tensors: kept,
     tied,
-    metadata: new Map([...scalars, ...tied, ['format', 'pt']]),
+    metadata: new Map([...scalars, ...tied, [FORMAT_KEY, 'pt']]),
     dataBytes,
   }
 }
@@ -50,9 +51,10 @@ function untied(views: readonly PlannedTensor[]): Pick<Plan, 'tied'> & { kept: P
   const kept = views.filter(({ name, view }) => {
     const tie = tieOf(view)
     const before = tie === undefined ? undefined : first.get(tie)
-    if (before !== undefined) tied.set(name, before)
-    else if (tie !== undefined) first.set(tie, name)
-    return before === undefined
+    if (tie !== undefined && before === undefined) first.set(tie, name)
+    if (before === undefined || name === FORMAT_KEY) return true
+    tied.set(name, before)
+    return false
   })
   return { kept, tied }
 }

@@ -1,3 +1,5 @@
+import { escaped } from './escaped.ts'
+
 /** Why a file isn't converted, by kind. */
 export type RefusalReason =
   /** It is of another format, or none. */
@@ -12,11 +14,14 @@ export type RefusalReason =
   | 'root'
   | 'limit'
 
+/** Of a message: names in it are the file's. */
+const MOST_CHARACTERS = 4096
+
 export class ConversionRefused extends Error {
   readonly reason: RefusalReason
 
   constructor(reason: RefusalReason, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
+    super(escaped(message.slice(0, MOST_CHARACTERS)), cause === undefined ? undefined : { cause })
     this.reason = reason
   }
 }

@@ -1,5 +1,6 @@
+import { FORMAT_KEY } from './format-key.ts'
 import { ConversionRefused } from './refused.ts'
-import { isKind, nameOf, shown, type Dict, type Tensor, type Value } from './values.ts'
+import { isKind, shown, shownName, type Dict, type Tensor, type Value } from './values.ts'
 
 /** The weights of a checkpoint, and what else was in it. */
 export interface StateDict {
@@ -18,7 +19,14 @@ export interface StateDictLimits {
   /** Values looked at, each as often as it is led to: a few shared lists can stand for billions. */
   readonly maxVisits: number
   readonly maxScalarLength: number
+  /** Characters of all names, kept or not, and of the scalars: nested dicts can share a long key a million times. */
+  readonly maxTextLength: number
 }
+
+/** Parts of a checkpoint that a message lists. */
+const MOST_LISTED = 20
+/** What a name costs beside its characters. */
+const NAME_COSTS = 16
 
 /** Names under which trainers keep the weights. */
 const ROOTS = ['state_dict', 'model', 'model_state_dict', 'module', 'params_ema', 'params', 'net']
@@ -48,33 +56,34 @@ export function stateDictOf(
 
   function tensorsIn(from: Value, depth = 0): number {
     visit(depth)
-    if (isKind(from, 'tensor') || isKind(from, 'refused')) return 1
+    if (isTensor(from)) return 1
     return childrenOf(from).reduce((sum, [, child]) => sum + tensorsIn(child, depth + 1), 0)
   }
 
-  /** Every part of a dict that has tensors in it. */
-  const partsOf = (dict: Dict): string[] =>
-    [...dict.entries].flatMap(([key, child]) => {
+  /** Every part of a dict that has tensors in it, in words. */
+  function partsOf(dict: Dict): string {
+    const parts = [...dict.entries].flatMap(([key, child]) => {
       const count = tensorsIn(child)
-      return count > 0 && typeof key === 'string' ? [`${key} (${count} tensors)`] : []
+      return count > 0 ? [`${shown(key)} (${count} tensor${count === 1 ? '' : 's'})`] : []
     })
+    const more = parts.length > MOST_LISTED ? `, ${parts.length - MOST_LISTED} more` : ''
+    return parts.length === 0 ? NO_TENSOR : parts.slice(0, MOST_LISTED).join(', ') + more
+  }
 
   function find(dict: Dict): string[] {
-    const values = [...dict.entries.values()]
-    const hasOwn = values.some((child) => isKind(child, 'tensor') || isKind(child, 'refused'))
     const found = ROOTS.filter((key) => {
       const child = dict.entries.get(key)
       return child !== undefined && isKind(child, 'dict') && tensorsIn(child) > 0
     })
-    if (hasOwn && found.length === 0) return []
     const [only, ...more] = found
-    if (only !== undefined && more.length === 0 && !hasOwn) return [only]
+    if (only !== undefined && more.length === 0) return [only]
+    if (only === undefined && [...dict.entries.values()].some(isTensor)) return []
     const parts = partsOf(dict)
     throw new ConversionRefused(
       'root',
-      parts.length === 0
-        ? 'there is no tensor in it'
-        : `it isn’t clear which part are the weights: ${parts.join(', ')}; name one as the root`,
+      parts === NO_TENSOR
+        ? parts
+        : `it isn’t clear which part are the weights: ${parts}; name one as the root`,
     )
   }
 
@@ -83,7 +92,7 @@ export function stateDictOf(
     for (const key of keys) {
       const next = at.entries.get(key)
       if (next === undefined || !isKind(next, 'dict'))
-        throw new ConversionRefused('root', `there is no mapping ${JSON.stringify(keys.join('.'))} in it; ${partsOf(dict).join(', ') || 'no tensor either'}`) // prettier-ignore
+        throw new ConversionRefused('root', `there is no mapping ${shown(keys.join('.'))} in it: ${partsOf(dict)}`) // prettier-ignore
       at = next
     }
     return at
@@ -97,6 +106,14 @@ export function stateDictOf(
   const scalars: [string, string][] = []
   const dropped: string[] = []
   const names = new Set<string>()
+  let textLength = 0
+
+  /** Before a name is put together: until then it may be parts that others share. */
+  function spend(name: string, text = ''): void {
+    textLength += name.length + text.length + NAME_COSTS
+    if (textLength > limits.maxTextLength)
+      throw new ConversionRefused('limit', `its names take more than ${limits.maxTextLength} characters`) // prettier-ignore
+  }
 
   function take(name: string, from: Value, depth: number): void {
     visit(depth)
@@ -107,12 +124,12 @@ export function stateDictOf(
     } else if (isKind(from, 'refused'))
       throw new ConversionRefused(
         'tensor',
-        `${JSON.stringify(name)} is ${from.what}, which safetensors does not have`,
+        `${shown(name)} is ${from.what}, which safetensors does not have`,
       )
     else if (isKind(from, 'opaque'))
       throw new ConversionRefused(
         'pickle',
-        `${JSON.stringify(name)}, among the weights, is of the class ${nameOf(from.global)}`,
+        `${shown(name)}, among the weights, is of the class ${shownName(from.global)}`,
       )
     else if (isContainer(from)) takeAll(name, from, depth)
     else keep(name, from)
@@ -121,38 +138,61 @@ export function stateDictOf(
   function takeAll(name: string, from: Value, depth: number): void {
     for (const [key, child] of childrenOf(from)) {
       if (typeof key !== 'string')
-        throw new ConversionRefused(
-          'root',
-          `a key of ${JSON.stringify(name)}, ${shown(key)}, is no string`,
-        )
+        throw new ConversionRefused('root', `a key of ${shown(name)}, ${shown(key)}, is no string`)
       take(name === '' ? key : `${name}.${key}`, child, depth + 1)
     }
   }
 
   function claimed(name: string): string {
+    spend(name)
     if (names.has(name))
-      throw new ConversionRefused('root', `two values have the name ${JSON.stringify(name)}`)
+      throw new ConversionRefused('root', `two values have the name ${shown(name)}`)
     names.add(name)
     return name
+  }
+
+  function drop(name: string): void {
+    spend(name)
+    dropped.push(name)
   }
 
   /** Beside the weights. */
   function keep(name: string, from: Value): void {
     const text = scalarText(from)
-    if (text === undefined || text.length > limits.maxScalarLength) dropped.push(name)
-    else scalars.push([claimed(name), text])
+    if (text === undefined || text.length > limits.maxScalarLength || name === FORMAT_KEY) {
+      drop(name)
+      return
+    }
+    spend('', text)
+    scalars.push([claimed(name), text])
+  }
+
+  /** What lies around the weights: the other values of each dict on the way to them. */
+  function keepAround(dict: Dict): void {
+    let at = dict
+    for (const [depth, rootKey] of keys.entries()) {
+      for (const [key, child] of at.entries) {
+        if (key === rootKey) continue
+        visit(depth)
+        const own = typeof key === 'string' ? key : shown(key)
+        const name = [...keys.slice(0, depth), own].join('.')
+        if (names.has(name)) drop(name)
+        else keep(name, child)
+      }
+      at = descend(dict, keys.slice(0, depth + 1))
+    }
   }
 
   takeAll('', chosen, 0)
-  if (tensors.length === 0) throw new ConversionRefused('root', 'there is no tensor in it')
-  if (chosen !== value)
-    for (const [key, child] of value.entries) {
-      if (key === keys[0]) continue
-      const name = typeof key === 'string' ? key : shown(key)
-      if (names.has(name)) dropped.push(name)
-      else keep(name, child)
-    }
+  if (tensors.length === 0) throw new ConversionRefused('root', NO_TENSOR)
+  keepAround(value)
   return { root: keys.join('.'), tensors, scalars, dropped }
+}
+
+const NO_TENSOR = 'there is no tensor in it'
+
+function isTensor(value: Value): boolean {
+  return isKind(value, 'tensor') || isKind(value, 'refused')
 }
 
 function isContainer(value: Value): boolean {

@@ -131,10 +131,15 @@ function readTail(source: Source): { count: number; begin: number; length: numbe
     short === most || short === long
   if (
     uint64(bytes, 4) !== END_64_BYTES - 12 ||
+    uint64(bytes, 16) !== 0 ||
     uint64(bytes, 24) !== count ||
+    locator.readUInt32LE(4) !== 0 ||
     uint64(locator, 8) !== at ||
+    locator.readUInt32LE(16) !== 1 ||
     begin + length !== at ||
+    end.readUInt32LE(4) !== 0 ||
     end.readUInt16LE(20) !== 0 ||
+    end.readUInt16LE(8) !== end.readUInt16LE(10) ||
     !agrees(end.readUInt16LE(10), 0xffff, count) ||
     !agrees(end.readUInt32LE(12), IN_ZIP64, length) ||
     !agrees(end.readUInt32LE(16), IN_ZIP64, begin)
@@ -147,9 +152,17 @@ const notTorch = (): never => {
   throw new ConversionRefused('damaged', 'it does not end as an archive of torch.save does: cut off, followed by other bytes, or written by something else') // prettier-ignore
 }
 
+const TORCHSCRIPT =
+  /^[^/]+\/(?:constants\.pkl|attributes\.pkl|bytecode\.pkl|model\.json|code\/|extra\/)/
+
 function entryOf(bytes: Buffer): Entry {
   const nameEnd = CENTRAL_BYTES + bytes.readUInt16LE(28)
   const name = nameIn(bytes.subarray(CENTRAL_BYTES, nameEnd))
+  if (TORCHSCRIPT.test(name))
+    throw new ConversionRefused(
+      'not_a_checkpoint',
+      `it is a TorchScript program (${JSON.stringify(name)}), not a checkpoint`,
+    )
   const flags = bytes.readUInt16LE(8)
   if ((flags & ~(HAS_DESCRIPTOR | NAME_IS_UTF8)) !== 0)
     refuse(name, `has the flags 0x${flags.toString(16)}: torch writes 0x808`)
@@ -192,21 +205,18 @@ function rootOf(entries: readonly Entry[]): string {
       'not_a_checkpoint',
       'it is a ZIP archive, but none of torch.save: its files lie in no folder',
     )
-  return first.name.slice(0, slash + 1)
+  const root = first.name.slice(0, slash + 1)
+  if (!FOLDER.test(root)) refuse(first.name, 'lies in a folder of no plain name')
+  return root
 }
 
+const FOLDER = /^(?!\.\.?\/$)[^\\\p{Cc}]+\/$/u
 const RECORD =
   /^(?:data\.pkl|\.format_version|\.storage_alignment|byteorder|version|\.data\/serialization_id|data\/\d{1,20})$/
-const TORCHSCRIPT = /^(?:constants\.pkl|attributes\.pkl|bytecode\.pkl|model\.json|code\/.*)$/
 
 function nameBelow(root: string, name: string): string {
   if (!name.startsWith(root)) refuse(name, `lies outside of ${JSON.stringify(root)}`)
   const below = name.slice(root.length)
-  if (TORCHSCRIPT.test(below))
-    throw new ConversionRefused(
-      'not_a_checkpoint',
-      `it is a TorchScript program (${JSON.stringify(name)}), not a checkpoint`,
-    )
   if (!RECORD.test(below)) refuse(name, 'is not a record that torch.save writes')
   return below
 }

@@ -19,6 +19,7 @@ export type Value =
   | Storage
   | Tensor
   | Refused
+  | Aside
   | Global
   | Opaque
 
@@ -70,9 +71,15 @@ export interface Tensor {
   readonly strides: readonly bigint[]
 }
 
-/** A tensor, or a device or the like, of a kind that safetensors has none of: an obstacle only where it is wanted. */
+/** A tensor of a kind that safetensors has none of: an obstacle only where it is wanted. */
 export interface Refused {
   readonly kind: 'refused'
+  readonly what: string
+}
+
+/** A device, a complex number or the like, which is no weight wherever it stands: of it only this is known. */
+export interface Aside {
+  readonly kind: 'aside'
   readonly what: string
 }
 
@@ -90,6 +97,9 @@ export interface Opaque {
 }
 
 export const nameOf = ({ module, name }: GlobalName): string => `${module}.${name}`
+
+/** The same in a sentence: the file may have made it long. */
+export const shownName = (global: GlobalName): string => nameOf(global).slice(0, 200)
 
 type Tagged = Extract<Value, { readonly kind: string }>
 
