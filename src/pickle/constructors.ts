@@ -136,7 +136,6 @@ function bytearray([content, encoding]: readonly Value[]): Uint8Array {
 }
 
 function latin1(text: string): Uint8Array {
-  // eslint-disable-next-line no-control-regex -- it is all of Latin-1
   if (!/^[\0-\xff]*$/.test(text)) throw new Unfit('wants text that is Latin-1')
   return Buffer.from(text, 'latin1')
 }
@@ -168,6 +167,15 @@ function rebuildFromType([rebuild, type, args]: readonly Value[]): Value {
   return tensorOf(construct(full, args.items))
 }
 
+/** PyTorch has no tensor of more, and a size of a million numbers can be named a million times. */
+const MAX_RANK = 64
+
+function integersOf(value: Value | undefined): bigint[] {
+  const items = itemsOf(value)
+  if (items.length > MAX_RANK) throw new Unfit(`wants at most ${MAX_RANK} dimensions`)
+  return items.map(integerOf)
+}
+
 function tensor(
   storage: Value | undefined,
   offset: Value | undefined,
@@ -183,8 +191,8 @@ function tensor(
     storage,
     dtype: found,
     offset: integerOf(offset),
-    shape: itemsOf(size).map(integerOf),
-    strides: itemsOf(stride).map(integerOf),
+    shape: integersOf(size),
+    strides: integersOf(stride),
   }
 }
 

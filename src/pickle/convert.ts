@@ -5,9 +5,10 @@ import { looksLike } from '../safetensors/sniff.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator } from '../safetensors/stream.ts'
 import { type Checkpoint, type CheckpointLimits, readLegacyCheckpoint, readZipCheckpoint, wrongChecksum } from './checkpoint.ts' // prettier-ignore
-import { bytesOfView } from './gather.ts'
+import { createViewReader } from './gather.ts'
 import { type Plan, type PlannedTensor, planOf } from './plan.ts'
 import { ConversionRefused } from './refused.ts'
+import { isSafetensors, passThrough } from './pass-through.ts'
 import { type Source, sourceOf } from './source.ts'
 import { stateDictOf, type StateDictLimits } from './state-dict.ts'
 import { nameOf, shown } from './values.ts'
@@ -21,6 +22,7 @@ export const DEFAULT_LIMITS: ConversionLimits = {
   maxPickleBytes: 64 * 1024 * 1024,
   maxOpcodes: 5_000_000,
   maxValues: 1_000_000,
+  maxBuiltBytes: 512 * 1024 * 1024,
   maxStringBytes: 1024 * 1024,
   maxBytes: 64 * 1024 * 1024,
   maxTensors: 200_000,
@@ -43,7 +45,8 @@ export interface ConversionOptions {
 
 /** What was made of a checkpoint. */
 export interface Conversion {
-  readonly format: Checkpoint['format']
+  /** `safetensors`: it was one already, and every byte is as it was. */
+  readonly format: Checkpoint['format'] | 'safetensors'
   readonly root: string
   readonly tensors: number
   readonly dataBytes: number
@@ -72,6 +75,13 @@ interface OpenFile {
  */
 export function convert(from: OpenFile, targetFd: number, options: ConversionOptions): Conversion {
   const source = sourceOf(from.fd, from.sizeBytes)
+  if (isSafetensors(source)) {
+    const facts = passThrough(source, (bytes, begin) => {
+      writeAll(targetFd, bytes, begin)
+    })
+    fsyncSync(targetFd)
+    return { format: 'safetensors', root: '', ...facts, dropped: [], tied: {}, opaque: [] }
+  }
   const checkpoint = readCheckpoint(source, options)
   const stateDict = stateDictOf(checkpoint.value, options.root, options.limits)
   const maxDataBytes = from.sizeBytes * options.limits.maxGrowth + SLACK_BYTES
@@ -135,10 +145,11 @@ function* allBytes(
   { places, isBigEndian }: Checkpoint,
   tensors: readonly PlannedTensor[],
 ): Generator<Uint8Array> {
+  const readView = createViewReader(source)
   for (const { view } of tensors) {
     const place = places.get(view.storage.key)
     if (place === undefined) throw new Error('a storage without a place')
-    for (const bytes of bytesOfView(source, place.begin, view)) {
+    for (const bytes of readView(place.begin, view)) {
       if (isBigEndian) swap(bytes, view.dtype === 'C64' ? 4 : view.elementBytes)
       yield bytes
     }
@@ -160,7 +171,7 @@ function writeAll(fd: number, bytes: Uint8Array, begin: number): void {
 
 /** What the archive itself says of its bytes. */
 function checkStorages(source: Source, { places }: Checkpoint): void {
-  const buffer = new Uint8Array(PIECE_BYTES)
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, source.sizeBytes))
   for (const [key, { begin, end, crc32: wanted }] of places) {
     if (wanted === undefined) continue
     let found = 0
@@ -176,7 +187,7 @@ function checkStorages(source: Source, { places }: Checkpoint): void {
 /** @param wanted the bytes of the tensors, read anew */
 function checkWritten(target: Source, header: Uint8Array, wanted: Iterable<Uint8Array>): void {
   const validator = createValidator({ fileBytes: target.sizeBytes })
-  const buffer = new Uint8Array(PIECE_BYTES)
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, target.sizeBytes))
   let at = 0
   function check(bytes: Uint8Array): void {
     const piece = buffer.subarray(0, bytes.length)

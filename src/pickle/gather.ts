@@ -1,3 +1,4 @@
+import { ConversionRefused } from './refused.ts'
 import type { Source } from './source.ts'
 import { isContiguous, type View } from './views.ts'
 
@@ -5,6 +6,10 @@ import { isContiguous, type View } from './views.ts'
 const PIECE_BYTES = 16 * 1024 * 1024
 /** Reading so many bytes too much costs about what another read does. */
 const READ_COSTS_BYTES = 16 * 1024
+
+/** Scattered elements cost a read each: of all bytes of the file, with 64 MiB more, so often. */
+const MOST_TIMES = 512
+const SLACK_BYTES = 64 * 1024 * 1024
 
 /** Part of a view: where it begins, in bytes of the source, and its dimensions in elements. */
 interface Block {
@@ -18,23 +23,40 @@ interface Block {
  * the same whatever the view.
  *
  * @param storageBegin of the storage, in the source.
+ * @throws {ConversionRefused}
  */
-export function* bytesOfView(
-  source: Source,
-  storageBegin: number,
-  view: View,
-): Generator<Uint8Array> {
-  const begin = storageBegin + view.beginByte
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, view.sizeBytes))
-  if (isContiguous(view)) {
-    for (let at = 0; at < view.sizeBytes; at += PIECE_BYTES) {
-      const piece = buffer.subarray(0, Math.min(PIECE_BYTES, view.sizeBytes - at))
-      source.fill(piece, begin + at)
-      yield piece
-    }
-    return
+export type ReadView = (storageBegin: number, view: View) => Generator<Uint8Array>
+
+/** Reads the views of one file, of which some may cost many reads and all together not too many. */
+export function createViewReader(source: Source): ReadView {
+  let left = MOST_TIMES * (source.sizeBytes + SLACK_BYTES)
+  let held: ArrayBuffer | undefined
+
+  function spend(costBytes: number): void {
+    left -= costBytes
+    if (left < 0)
+      throw new ConversionRefused('limit', 'its tensors lie too scattered in their storages')
   }
-  const gather = createGather(source, view.elementBytes)
+
+  return (storageBegin, view) => {
+    if (isContiguous(view)) return bytesInOrder(source, storageBegin + view.beginByte, view)
+    held ??= new ArrayBuffer(PIECE_BYTES)
+    const gather = createGather(source, view.elementBytes, held, spend)
+    return gathered(gather, storageBegin + view.beginByte, view)
+  }
+}
+
+function* bytesInOrder(source: Source, begin: number, view: View): Generator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, view.sizeBytes))
+  for (let at = 0; at < view.sizeBytes; at += PIECE_BYTES) {
+    const piece = buffer.subarray(0, Math.min(PIECE_BYTES, view.sizeBytes - at))
+    source.fill(piece, begin + at)
+    yield piece
+  }
+}
+
+function* gathered(gather: Gather, begin: number, view: View): Generator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(PIECE_BYTES, view.sizeBytes))
   for (const block of blocksOf(
     { begin, sizes: view.shape, strides: view.strides },
     view.elementBytes,
@@ -70,8 +92,13 @@ function* blocksOf(block: Block, elementBytes: number): Generator<Block> {
 /** Fills `into` with a block's elements. */
 type Gather = (block: Block, into: Uint8Array) => void
 
-function createGather(source: Source, elementBytes: number): Gather {
-  const held = new ArrayBuffer(PIECE_BYTES)
+/** @param held PIECE_BYTES to read into */
+function createGather(
+  source: Source,
+  elementBytes: number,
+  held: ArrayBuffer,
+  spend: (costBytes: number) => void,
+): Gather {
   // Elements of eight bytes are moved as two of four: a number read as a float could come out as another NaN.
   const laneBytes = Math.min(elementBytes, 4)
   const lanes: Dimension = { size: elementBytes / laneBytes, read: 1, write: 1 }
@@ -89,25 +116,27 @@ function createGather(source: Source, elementBytes: number): Gather {
       .filter(({ size }) => size > 1)
       .sort((a, b) => b.read - a.read)
     const target = lanesOf(laneBytes, into.buffer, into.byteOffset, into.byteLength)
-    fillFrom(lanes.size > 1 ? [...dimensions, lanes] : dimensions, block.begin, 0, target)
+    const all = lanes.size > 1 ? [...dimensions, lanes] : dimensions
+    const reads = readsOf(all, laneBytes)
+    spend(reads.costBytes)
+    fillFrom(all, reads, block.begin, 0, target)
   }
 
   function fillFrom(
     dimensions: readonly Dimension[],
+    reads: Reads,
     begin: number,
     to: number,
     target: Lanes,
   ): void {
     const [outer = ONE, ...inner] = dimensions
-    const extent =
-      dimensions.reduce((sum, { size, read }) => sum + (size - 1) * read, 1) * laneBytes
-    if (extent <= PIECE_BYTES && extent <= READ_COSTS_BYTES * outer.size) {
-      source.fill(new Uint8Array(held, 0, extent), begin)
+    if (reads.inner === undefined) {
+      source.fill(new Uint8Array(held, 0, reads.extentBytes), begin)
       spread(dimensions, 0, 0, to, target)
       return
     }
     for (let i = 0; i < outer.size; i += 1)
-      fillFrom(inner, begin + i * outer.read * laneBytes, to + i * outer.write, target)
+      fillFrom(inner, reads.inner, begin + i * outer.read * laneBytes, to + i * outer.write, target)
   }
 
   /** From what is held to where it is written. */
@@ -128,6 +157,30 @@ function createGather(source: Source, elementBytes: number): Gather {
   }
 
   return gather
+}
+
+/** How dimensions are read: all that lies between their first and last element at once, or the inner ones one by one. */
+interface Reads {
+  readonly extentBytes: number
+  /** What reading costs, as bytes. */
+  readonly costBytes: number
+  /** Undefined where all is read at once. */
+  readonly inner: Reads | undefined
+}
+
+/** The cheaper way. */
+function readsOf(dimensions: readonly Dimension[], laneBytes: number): Reads {
+  let reads: Reads = { extentBytes: laneBytes, costBytes: READ_COSTS_BYTES + laneBytes, inner: undefined } // prettier-ignore
+  for (const { size, read } of dimensions.toReversed()) {
+    const extentBytes = reads.extentBytes + (size - 1) * read * laneBytes
+    const together = extentBytes <= PIECE_BYTES ? READ_COSTS_BYTES + extentBytes : Infinity
+    const apart = size * reads.costBytes
+    reads =
+      together <= apart
+        ? { extentBytes, costBytes: together, inner: undefined }
+        : { extentBytes, costBytes: apart, inner: reads }
+  }
+  return reads
 }
 
 /** A single element. */

@@ -24,6 +24,8 @@ export interface MachineLimits extends ReadLimits {
   readonly maxOpcodes: number
   /** Of the stack, and of the memo. */
   readonly maxValues: number
+  /** What all values take, roughly: five million opcodes can make a gigabyte of empty dicts. */
+  readonly maxBuiltBytes: number
 }
 
 export interface MachineOptions {
@@ -43,6 +45,11 @@ export interface Unpickled {
 
 const PROTOCOLS: readonly bigint[] = [2n, 3n]
 
+/** What they take in memory, measured in V8 and rounded up. */
+const VALUE_BYTES = 100
+const DICT_BYTES = 300
+const ITEM_BYTES = 50
+
 type Action = (instruction: Instruction) => void
 
 /** Reads the pickle that begins at `begin`. @throws {PickleError} */
@@ -55,6 +62,7 @@ export function unpickle(
   /** What lies below each open mark. */
   const below: Value[][] = []
   let depth = 0
+  let builtBytes = 0
   const memo = new Map<bigint, Value>()
   const storages = new Map<string, Storage>()
   const opaque: Opaque[] = []
@@ -62,6 +70,13 @@ export function unpickle(
 
   function fail(message: string, facts: ConstructorParameters<typeof PickleError>[2] = {}): never {
     throw new PickleError(at.offset, message, { via: at.name, ...facts })
+  }
+
+  /** Counts what is about to be made. */
+  function make(bytes: number): void {
+    builtBytes += bytes
+    if (builtBytes > limits.maxBuiltBytes)
+      fail(`builds more than ${limits.maxBuiltBytes} bytes of values`)
   }
 
   function push(value: Value): void {
@@ -115,6 +130,7 @@ export function unpickle(
     const target = top()
     if (isKind(target, 'opaque')) return
     if (!isKind(target, 'dict')) return fail('sets a key of what is no dict')
+    make((pairs.length / 2) * ITEM_BYTES)
     for (let i = 0; i < pairs.length; i += 2) {
       const [key = null, value = null] = [pairs[i], pairs[i + 1]]
       if (target.entries.has(key)) fail(`sets the key ${shown(key)} twice`)
@@ -129,6 +145,7 @@ export function unpickle(
   }
 
   function pushGlobal(global: GlobalName): void {
+    make(DICT_BYTES)
     const known = globalValue(global.module, global.name)
     if (known !== undefined) {
       push(known)
@@ -143,12 +160,15 @@ export function unpickle(
   function reduce(): void {
     const args = pop()
     const called = pop()
+    make(DICT_BYTES)
     if (isKind(called, 'opaque')) {
       push({ ...called })
       return
     }
     if (!isKind(called, 'global')) return fail('calls what is no function')
     if (!isKind(args, 'tuple')) return fail(`calls ${nameOf(called)} with what is no tuple`)
+    // A call may copy its arguments, which the memo can name again and again.
+    for (const arg of args.items) make(bytesOfCopy(arg))
     const built = attempt(nameOf(called), () => construct(nameOf(called), args.items))
     push(built ?? fail(`calls ${shownName(called)}`, { global: called, path: path() }))
   }
@@ -179,6 +199,7 @@ export function unpickle(
 
   function loadPersistent(): void {
     const id = pop()
+    make(VALUE_BYTES)
     const storage = attempt('a persistent id', () => storageOf(id))
     const before = storages.get(storage.key)
     if (before !== undefined && (before.dtype !== storage.dtype || before.count !== storage.count))
@@ -188,9 +209,11 @@ export function unpickle(
   }
 
   const tuple = (items: readonly Value[]): void => {
+    make(VALUE_BYTES)
     push({ kind: 'tuple', items })
   }
-  const pushArgument: Action = ({ argument }) => {
+  const pushArgument: Action = ({ argument, offset, end }) => {
+    make(argument instanceof Uint8Array ? DICT_BYTES : end - offset)
     push(argument as Value)
   }
 
@@ -218,9 +241,11 @@ export function unpickle(
     BINBYTES: pushArgument,
     SHORT_BINBYTES: pushArgument,
     EMPTY_LIST: () => {
+      make(VALUE_BYTES)
       push({ kind: 'list', items: [] })
     },
     EMPTY_DICT: () => {
+      make(DICT_BYTES)
       push({ kind: 'dict', entries: new Map() })
     },
     EMPTY_TUPLE: () => {
@@ -282,4 +307,11 @@ export function unpickle(
   if (value === undefined || more.length > 0 || below.length > 0)
     return fail('stops with another number of values than one')
   return { value, end: at.end, storages, opaque }
+}
+
+/** Of a value, not of its parts. */
+function bytesOfCopy(value: Value): number {
+  if (typeof value === 'string') return value.length
+  if (isKind(value, 'dict')) return value.entries.size * ITEM_BYTES
+  return isKind(value, 'list') || isKind(value, 'tuple') ? value.items.length * ITEM_BYTES : 0
 }

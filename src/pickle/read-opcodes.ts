@@ -111,9 +111,7 @@ function counted(
 }
 
 function uint(bytes: Uint8Array): bigint {
-  let value = 0n
-  for (const [i, byte] of bytes.entries()) value |= BigInt(byte) << BigInt(8 * i)
-  return value
+  return BigInt(`0x0${Buffer.from(bytes).reverse().toString('hex')}`)
 }
 
 function long(place: Place, width: 1 | 4): Read {

@@ -57,7 +57,9 @@ export function stateDictOf(
   function tensorsIn(from: Value, depth = 0): number {
     visit(depth)
     if (isTensor(from)) return 1
-    return childrenOf(from).reduce((sum, [, child]) => sum + tensorsIn(child, depth + 1), 0)
+    let count = 0
+    for (const [, child] of childrenOf(from)) count += tensorsIn(child, depth + 1)
+    return count
   }
 
   /** Every part of a dict that has tensors in it, in words. */
@@ -199,12 +201,11 @@ function isContainer(value: Value): boolean {
   return isKind(value, 'dict') || isKind(value, 'list') || isKind(value, 'tuple')
 }
 
-/** A list's are named by their places. */
-function childrenOf(value: Value): readonly (readonly [Value, Value])[] {
-  if (isKind(value, 'dict')) return [...value.entries]
+/** A list's are named by their places. One at a time: a list that holds itself is walked at many depths at once. */
+function* childrenOf(value: Value): Generator<readonly [Value, Value]> {
+  if (isKind(value, 'dict')) yield* value.entries
   if (isKind(value, 'list') || isKind(value, 'tuple') || isKind(value, 'set'))
-    return value.items.map((item, i) => [String(i), item] as const)
-  return []
+    for (const [i, item] of value.items.entries()) yield [String(i), item]
 }
 
 function scalarText(value: Value): string | undefined {

@@ -17,7 +17,6 @@ export interface View {
   readonly sizeBytes: number
 }
 
-const MAX_RANK = 64
 /** Beyond it a number is no longer exact, and no storage reaches it. */
 const MOST = BigInt(Number.MAX_SAFE_INTEGER)
 
@@ -32,8 +31,6 @@ export function viewOf(name: string, tensor: Tensor): View {
     return refuse(`is of ${dtype}, which safetensors does not have`)
   if (shape.length !== strides.length)
     refuse(`has ${shape.length} dimensions and ${strides.length} strides`)
-  if (shape.length > MAX_RANK)
-    refuse(`has ${shape.length} dimensions; at most ${MAX_RANK} are read`)
   if (offset < 0n || [...shape, ...strides].some((each) => each < 0n))
     refuse('has a negative offset, size or stride')
   const elementBytes = BigInt(facts.bytes)
