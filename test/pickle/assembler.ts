@@ -147,10 +147,10 @@ export function zip(entries: readonly ZipEntry[], facts: ZipFacts = {}): Buffer 
     if (entry.bytes.length > 0 || entry.descriptor !== undefined) add(descriptor(entry))
     add(entry.behind ?? new Uint8Array())
   }
-  const directory = join(...(facts.order?.(central) ?? central))
+  const directory = Buffer.concat(facts.order?.(central) ?? central)
   const changed = facts.directory?.(directory) ?? directory
   const tail = zipTail(entries.length, at, changed.length)
-  return join(...parts, changed, facts.tail?.(tail) ?? tail)
+  return Buffer.concat([...parts, changed, facts.tail?.(tail) ?? tail])
 }
 
 const flagsOf = ({ bytes, flags }: ZipEntry): number => flags ?? (bytes.length > 0 ? 0x808 : 0x800)
