@@ -1,4 +1,4 @@
-"""Confidences that mean what they say: isotonic regression of `is right` on the mean probability, per category, on everyday texts."""
+"""Confidences that mean what they say: isotonic regression of `is right` on the mean probability, per category."""
 
 from model import CATEGORIES
 from metrics import matched

@@ -25,12 +25,8 @@ export interface AdmitParts {
  */
 export async function admitShipped(
   { ledger, publish, log }: AdmitParts,
-  shipped: ShippedDetector | undefined,
+  shipped: ShippedDetector,
 ): Promise<string | undefined> {
-  if (shipped === undefined) {
-    log.info('no detector comes with this server')
-    return undefined
-  }
   const { checkpoint, version, tag } = shipped
   const names = { checkpoint: `${checkpoint.owner}/${checkpoint.name}`, version, tag }
   try {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
@@ -39,7 +39,7 @@ function shippedIn({ folder }: TestServer, file: Uint8Array = bytes): ShippedDet
 }
 
 /** As a start does it. */
-async function admit(server: TestServer, shipped: ShippedDetector | undefined): Promise<string[]> {
+async function admit(server: TestServer, shipped: ShippedDetector): Promise<string[]> {
   const { ledger, publish } = server.strongroom
   const said: string[] = []
   const log = pino(
@@ -149,13 +149,9 @@ t.test('why it isn’t there is told where the configuration asks for it', async
   t.match(detectors.slots(), [{ problem: { why: /^The detector that comes with .+: .*\.$/ } }])
 })
 
-t.test('where none comes along, that is said', async (t) => {
-  const server = await startServer(t)
-  t.strictSame(await admit(server, undefined), ['no detector comes with this server'])
-})
-
-t.test('what comes along is named as it may be', (t) => {
-  t.doesNotThrow(shippedDetector)
+t.test('the file that comes along is the one that is shipped', (t) => {
+  const { file, sha256 } = shippedDetector()
+  t.equal(createHash('sha256').update(readFileSync(file)).digest('hex'), sha256)
   t.end()
 })
 
