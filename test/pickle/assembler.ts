@@ -38,15 +38,18 @@ export function float(value: number): Buffer {
   bytes.writeDoubleBE(value)
   return join('G', bytes)
 }
-export const global = (module: string, name: string): Buffer => join('c', module, '\n', name, '\n')
+export const global = (module: string, name: string): Buffer =>
+  join('c', Buffer.from(`${module}\n${name}\n`, 'utf8'))
 export const tuple = (...items: readonly Part[]): Buffer => join('(', ...items, 't')
 export const list = (...items: readonly Part[]): Buffer => join('](', ...items, 'e')
 export const put = (key: number, code: Part): Buffer => join(code, 'r', little(key, 4))
 export const get = (key: number): Buffer => join('j', little(key, 4))
 export const call = (module: string, name: string, ...args: readonly Part[]): Buffer =>
   join(global(module, name), tuple(...args), 'R')
-export const dict = (entries: Readonly<Record<string, Part>>): Buffer =>
-  join('}(', ...Object.entries(entries).flatMap(([key, value]) => [text(key), value]), 'u')
+export function dict(entries: Readonly<Record<string, Part>>): Buffer {
+  const items = Object.entries(entries).map(([key, value]) => join(text(key), value))
+  return join('}(', Buffer.concat(items), 'u')
+}
 
 export interface StorageFacts {
   readonly key?: string
