@@ -145,9 +145,19 @@ const DAMAGED: Readonly<Record<string, [readonly ZipEntry[], ZipFacts?]>> = {
   'a longer size than there is': [changed({ 'data/0': { sizeBytes: 25 } })],
   'a size beyond the file': [changed({ 'data/0': { sizeBytes: 0xffff_fffe } })],
   'a wrong descriptor': [changed({ 'data/0': { descriptor: Buffer.alloc(16) } })],
+  'a descriptor of another checksum': [
+    changed({
+      'data/0': { descriptor: join('PK\x07\x08', little(1, 4), little(24, 4), little(24, 4)) },
+    }),
+  ],
   'no descriptor': [changed({ 'data/0': { descriptor: Buffer.alloc(0) } })],
   'a descriptor of half a size': [changed({ 'data/0': { descriptor: Buffer.alloc(12) } })],
   'a comment of a record': [changed({ 'data/0': { comment: 'a' } })],
+  'a record that the directory does not name': [
+    changed({
+      'data.pkl': { before: GOOD.subarray(0, GOOD.indexOf('archive/.format_version') - 30) },
+    }),
+  ],
   'bytes between records': [changed({ 'data/0': { before: Buffer.from('MZ') } })],
   'bytes behind the last record': [
     changed({ '.data/serialization_id': { behind: Buffer.alloc(1) } }),
