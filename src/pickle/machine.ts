@@ -45,7 +45,7 @@ export interface Unpickled {
 
 const PROTOCOLS: readonly bigint[] = [2n, 3n]
 
-/** What they take in memory, measured in V8 and rounded up. */
+/** About what they take in memory. */
 const VALUE_BYTES = 100
 const DICT_BYTES = 300
 const ITEM_BYTES = 50
