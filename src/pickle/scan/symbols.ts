@@ -1,0 +1,51 @@
+import type { GlobalName } from '../read-opcodes.ts'
+
+/** What is known of a value without making it. */
+export type Symbol =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'number'; readonly number: bigint | number }
+  | { readonly kind: 'list'; readonly items: Symbol[] }
+  /** What is named by GLOBAL, INST or STACK_GLOBAL. */
+  | { readonly kind: 'global'; readonly global: GlobalName; readonly isKnown: boolean }
+  /** What came of a call, of something that isn't known. */
+  | { readonly kind: 'result'; readonly of: string }
+  | { readonly kind: 'other' }
+
+export const OTHER: Symbol = { kind: 'other' }
+
+const PREVIEW_LENGTH = 120
+const PREVIEW_ITEMS = 8
+
+/** A value as a person may be shown it: short, and without signs that a terminal or a reader could take for others. */
+export function preview(symbol: Symbol | undefined): string {
+  return escaped(told(symbol, 0)).slice(0, PREVIEW_LENGTH)
+}
+
+function told(symbol: Symbol | undefined, depth: number): string {
+  switch (symbol?.kind) {
+    case 'text':
+      return JSON.stringify(symbol.text.slice(0, PREVIEW_LENGTH))
+    case 'bytes':
+      return `${symbol.bytes.length} bytes`
+    case 'number':
+      return String(symbol.number).slice(0, PREVIEW_LENGTH)
+    case 'list':
+      if (depth > 2) return '(…)'
+      return `(${symbol.items.slice(0, PREVIEW_ITEMS).map((item) => told(item, depth + 1)).join(', ')}${symbol.items.length > PREVIEW_ITEMS ? ', …' : ''})` // prettier-ignore
+    case 'global':
+      return `${symbol.global.module}.${symbol.global.name}`
+    case 'result':
+      return `${symbol.of}(…)`
+    default:
+      return '…'
+  }
+}
+
+/** Control characters, bidi marks, unseen ones and halves of pairs, each by its number. */
+export function escaped(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu,
+    (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`,
+  )
+}
