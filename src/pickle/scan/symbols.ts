@@ -1,3 +1,4 @@
+import { escaped } from '../escaped.ts'
 import type { GlobalName } from '../read-opcodes.ts'
 
 /** What is known of a value without making it. */
@@ -40,12 +41,4 @@ function told(symbol: Symbol | undefined, depth: number): string {
     default:
       return '…'
   }
-}
-
-/** Control characters, bidi marks, unseen ones and halves of pairs, each by its number. */
-export function escaped(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu,
-    (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`,
-  )
 }
