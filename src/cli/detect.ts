@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Connection } from '../client/connection.ts'
 import { detectIn, type DetectOptions, type FoundSpan } from '../client/detect.ts'
+import { RefusedError } from '../client/failures.ts'
 import { LocalError } from '../client/local-failure.ts'
 import { CATEGORIES, type Category } from '../detect/detector.ts'
 import { addClientOptions, type ClientOptions, collected, connect } from './client-options.ts'
@@ -33,7 +34,8 @@ const HELP = `
   detect 'Mail jane@example.org'     a text
   detect --file a.txt b.csv          files: file:line:column: category confidence
   detect --redact < in.txt > out.txt
-  git diff --cached --name-only --diff-filter=ACM -z | xargs -0r strongroom detect --file
+  git diff --cached -U0 | sed -n 's/^+//p' | strongroom detect
+                                     what a commit would add, as a hook before it
 
 Ends with 0 where nothing was found, and with 1 where something was, also with --redact; with 2 for wrong use, such as a
 file that isn't there or isn't text in UTF-8; with 3 where it can't be said, such as where the registry refuses or doesn't
@@ -78,7 +80,7 @@ export function addDetect(program: Command, shell: Shell): void {
         } catch (error) {
           const { exitCode, document } = tellOf(error, shell, options.json === true)
           // Of a registry that doesn't answer, the others would have no answer either.
-          if (!(error instanceof LocalError)) return 3
+          if (!(error instanceof LocalError)) return isWrongUse(error) ? 2 : 3
           worst = worst === 3 || exitCode !== 2 ? 3 : 2
           output.failInput(input, document)
         }
@@ -99,6 +101,10 @@ export function addDetect(program: Command, shell: Shell): void {
     }
   })
 }
+
+/** A language that the detector doesn't know: what else could be wrong is refused before it is asked. */
+const isWrongUse = (error: unknown): boolean =>
+  error instanceof RefusedError && error.code === 'INVALID_REQUEST'
 
 function outputOf(
   { json = false, redact = false, includeText = false }: Options,

@@ -139,7 +139,7 @@ t.test('the threshold, the language and the categories are the caller’s', asyn
     detect('a@example.org', '--language', 'tlh'),
   ])
   t.match(certain, { code: 0, stdout: '' })
-  t.match(unknown, { code: 3, stdout: '', stderr: /INVALID_REQUEST/ })
+  t.match(unknown, { code: 2, stdout: '', stderr: /INVALID_REQUEST/ })
   const phones = await run(['detect', 'a@example.org', '--categories', 'phone'], env)
   t.match(phones, { code: 0, stdout: '' })
 })
