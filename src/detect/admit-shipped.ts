@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Logger } from 'pino'
-import type { Ledger } from '../../db/ledger.ts'
+import type { Ledger, Resolved, VersionFile } from '../../db/ledger.ts'
 import { SERVER } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
-import { DEFAULT_PATH } from '../registry/names.ts'
+import { DEFAULT_PATH, type Sha256 } from '../registry/names.ts'
 import type { IncomingFile, Publish } from '../registry/publish.ts'
 import { refusalNote } from '../registry/publish-refusal.ts'
 import { moveTag } from '../registry/tags.ts'
@@ -43,14 +43,15 @@ export async function admitShipped(
 
 const NOT_ADMITTED = 'The detector that comes with this server could not be published'
 
-/** False where a version of that name is there or was. */
+/** False where a version of that name is there or was. Damaged bytes of it are repaired, as by anybody's publishing them again. */
 async function publishOnce(
   ledger: Ledger,
   publish: Publish,
   { file, sha256, checkpoint, version, metadata }: ShippedDetector,
 ): Promise<boolean> {
   const known = await ledger.resolve(checkpoint.owner, checkpoint.name, version)
-  if (known !== undefined) return false
+  if (known !== undefined && (await shippedBlob(ledger, known, sha256))?.state !== 'quarantined')
+    return false
   const { size } = await stat(file)
   await publish({
     principal: SERVER,
@@ -72,12 +73,21 @@ async function tagOnce(
   const history = await ledger.tagHistory({ owner, name, tag, before: undefined, limit: 1 })
   if (history === undefined || history.length > 0) return false
   const found = await ledger.resolve(owner, name, version)
-  if (found?.via !== 'version' || found.version.state === 'withdrawn') return false
-  const [file] = await ledger.filesOf(found.version.id)
-  if (file?.blob.sha256 !== sha256) return false
+  if (found === undefined || (await shippedBlob(ledger, found, sha256)) === undefined) return false
   const change = { principal: SERVER, address: undefined, checkpoint, tag, expected: null }
   await moveTag(ledger, change, found.version.revision)
   return true
+}
+
+/** The stored file of an available version, where it is the one that is shipped. */
+async function shippedBlob(
+  ledger: Ledger,
+  { via, version }: Resolved,
+  sha256: Sha256,
+): Promise<VersionFile['blob'] | undefined> {
+  if (via !== 'version' || version.state === 'withdrawn') return undefined
+  const [file] = await ledger.filesOf(version.id)
+  return file?.blob.sha256 === sha256 ? file.blob : undefined
 }
 
 /** Somebody put another file there, or there is no room: whoever reads the log learns of it. */

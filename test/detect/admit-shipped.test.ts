@@ -17,6 +17,7 @@ import {
   parseVersionName,
 } from '../../src/registry/names.ts'
 import { moveTag } from '../../src/registry/tags.ts'
+import { deface, flip, whereInVault } from '../attacks/hostile.ts'
 import { ADMIN, startServer, type TestServer } from '../helpers/server.ts'
 import { jsonOf, problem, smallFile } from '../routes/wire.ts'
 import { until } from './asking.ts'
@@ -84,6 +85,18 @@ t.test('a start that ended between the two is finished by the next', async (t) =
   await server.put('strongroom/pii/1.0', bytes, { query: '?meta.shipped_with=strongroom' })
   await admit(server, shipped)
   t.match(await tagged(server), { production: '1.0' })
+})
+
+t.test('damaged bytes of it are repaired by a start', async (t) => {
+  const server = await startServer(t)
+  const shipped = shippedIn(server)
+  await admit(server, shipped)
+  deface(await whereInVault(server, 'strongroom/pii/1.0'), flip(5_000))
+  const file = `${PATH}/1.0/files/model.safetensors`
+  await problem(t, await server.request(file), 500, 'INTEGRITY_FAILURE')
+  t.strictSame(await admit(server, shipped), ['shipped detector published'])
+  const response = await server.request(file)
+  t.equal(Buffer.compare(Buffer.from(await response.arrayBuffer()), bytes), 0)
 })
 
 t.test('a tag that an admin moved or deleted stays so', async (t) => {
