@@ -59,7 +59,10 @@ function tensorsOf(file: Uint8Array, { columns }: SafetensorsHeader): ReadonlyMa
   for (let i = 0; i < columns.count; i++) {
     const { name, dtype, shape, begin, end } = tensorAt(columns, i)
     if (!NAMES.includes(name))
-      throw invalidField('body', 'must hold `activations`, `offsets` if need be, and no other tensor')
+      throw invalidField(
+        'body',
+        'must hold `activations`, `offsets` if need be, and no other tensor',
+      )
     tensors.set(name, { dtype, shape, bytes: file.subarray(begin, end) })
   }
   return tensors
