@@ -246,7 +246,7 @@ export const SETTINGS = {
   DETECT_THREADS: setting(
     Math.min(cores, MOST_THREADS),
     whole(1, 256),
-    'threads of one inference',
+    'threads of inference; on a CPU two run side by side and share them',
     `one a core, at most ${MOST_THREADS}`,
   ),
   STALL_TIMEOUT_MS: setting(

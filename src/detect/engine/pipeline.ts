@@ -9,7 +9,7 @@ import { createBatcher, type Job, type Taken } from './batcher.ts'
 import { createLatents, type Latents } from './latents.ts'
 import type { EngineSettings, Work } from './messages.ts'
 import type { Session } from './session.ts'
-import { createTextRunner, type TextChunk } from './text-chunks.ts'
+import { createTextRunner, type TextChunk, type TextRunner } from './text-chunks.ts'
 import { createTextJobs, type Told } from './text-job.ts'
 
 export interface Sessions {
@@ -55,15 +55,25 @@ export function createPipeline(
   async function runBatch(batch: readonly Taken<Chunk>[]): Promise<void> {
     const wanted = batch.filter(({ job }) => live.has(job)).map(({ chunk }) => chunk)
     const ofTexts = wanted.flatMap((each) => (each.kind === 'text' ? [each.chunk] : []))
-    for (const group of texts?.runner.groupsOf(ofTexts) ?? [])
-      await attempt(group, () => texts?.runner.run(group))
+    if (texts !== undefined) await runTexts(texts.runner, ofTexts)
     for (const each of wanted)
       if (each.kind === 'activations') await attempt([each.chunk], () => runActivations(each.chunk))
   }
 
+  async function runTexts(runner: TextRunner, chunks: readonly TextChunk[]): Promise<void> {
+    const groups = [...runner.groupsOf(chunks)]
+    async function runLane(): Promise<void> {
+      for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
+        const some = group
+        await attempt(some, () => runner.run(some))
+      }
+    }
+    await Promise.all(Array.from({ length: runner.lanes }, runLane))
+  }
+
   async function attempt(
     chunks: readonly (TextChunk | ActivationsChunk)[],
-    run: () => Promise<void> | undefined,
+    run: () => Promise<void>,
   ): Promise<void> {
     const begun = performance.now()
     try {

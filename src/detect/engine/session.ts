@@ -8,6 +8,8 @@ import type { Graph } from '../graph/graph.ts'
 /** A graph with its weights on one provider. */
 export interface Session {
   readonly provider: Provider
+  /** Inferences that run at once; more are not to be asked for. */
+  readonly lanes: number
   /** @param outputs those to be fetched; each comes back under its name. */
   readonly run: (
     inputs: Readonly<Record<string, Input>>,
@@ -41,8 +43,6 @@ export async function openSession(
     externalData,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
-    // It would keep the most that any inference ever took.
-    enableCpuMemArena: false,
     logSeverityLevel: ERRORS_ONLY,
     ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile.prefix }),
   }).catch(async (error: unknown) => {
@@ -52,6 +52,7 @@ export async function openSession(
 
   return {
     provider,
+    lanes: 1,
     run: async (inputs, outputs) => {
       const feeds = Object.fromEntries(
         Object.entries(inputs).map(([name, { data, shape }]) => [name, tensorOf(data, shape)]),

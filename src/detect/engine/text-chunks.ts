@@ -34,14 +34,16 @@ export interface TextChunk {
 const STEP = 16
 /** A shorter window goes along with a longer one where no more than a quarter of its row is padding. */
 const LEAST_FILLED = 0.75
-/** Of the largest array of one inference, in numbers: 8 MB where more would leave a core's caches, 256 MB elsewhere. */
+/** Of the largest array of one inference, in numbers: 2 MB where more would leave a core's own cache, 256 MB elsewhere. */
 const MOST_NUMBERS: Readonly<Record<Provider, number>> = {
-  cpu: 2 * 1024 * 1024,
+  cpu: 512 * 1024,
   cuda: 64 * 1024 * 1024,
   webgpu: 64 * 1024 * 1024,
 }
 
 export interface TextRunner {
+  /** Groups that may run at once. */
+  readonly lanes: number
   /** Those that go through the model in one inference, of similar lengths. */
   readonly groupsOf: (chunks: readonly TextChunk[]) => readonly (readonly TextChunk[])[]
   /** Fails a chunk alone whose numbers aren't finite; rejects where the inference failed. */
@@ -64,6 +66,7 @@ export function createTextRunner(
 
   function groupsOf(chunks: readonly TextChunk[]): TextChunk[][] {
     const sorted = chunks.toSorted((a, b) => wants(a) - wants(b) || lengthOf(b) - lengthOf(a))
+    const most = Math.ceil(chunks.length / session.lanes)
     const groups: TextChunk[][] = []
     for (const chunk of sorted) {
       const group = groups.at(-1)
@@ -71,6 +74,7 @@ export function createTextRunner(
       const fits =
         group !== undefined &&
         first !== undefined &&
+        group.length < most &&
         wants(first) === wants(chunk) &&
         lengthOf(chunk) >= lengthOf(first) * LEAST_FILLED &&
         (group.length + 1) * lengthOf(first) * numbersAPiece <= MOST_NUMBERS[session.provider]
@@ -134,7 +138,7 @@ export function createTextRunner(
     })
   }
 
-  return { groupsOf, run }
+  return { lanes: session.lanes, groupsOf, run }
 }
 
 /** @throws where the engine gave another number of them than the shapes say. */

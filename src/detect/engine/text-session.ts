@@ -3,6 +3,10 @@ import type { Detector } from '../detector.ts'
 import { buildInt8Probe, PROBE_SHAPE, PROBE_SUM } from '../graph/int8-probe.ts'
 import { buildTextGraph } from '../graph/text-graph.ts'
 import { openSession, type Session } from './session.ts'
+import { openSideBySide } from './side-by-side.ts'
+
+/** Inferences on the CPU: each has weights of its own in memory. */
+const LANES = 2
 
 /**
  * The session that reads text. On a CPU that multiplies 8-bit integers exactly, what the file stores in 8 bits is
@@ -14,7 +18,9 @@ export async function openTextSession(
   threads: number,
 ): Promise<Session> {
   const arithmetic = provider === 'cpu' && (await multipliesExactly()) ? 'int8' : 'f32'
-  return openSession(buildTextGraph(detector, arithmetic), provider, threads)
+  const graph = buildTextGraph(detector, arithmetic)
+  if (provider !== 'cpu' || threads === 1) return openSession(graph, provider, threads)
+  return openSideBySide(graph, LANES, Math.floor(threads / LANES))
 }
 
 async function multipliesExactly(): Promise<boolean> {
