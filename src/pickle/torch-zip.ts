@@ -1,5 +1,20 @@
 import { ConversionRefused } from './refused.ts'
 import type { Source } from './source.ts'
+import {
+  CENTRAL,
+  CENTRAL_BYTES,
+  END,
+  END_64,
+  END_64_BYTES,
+  END_BYTES,
+  IN_ZIP64,
+  LOCAL,
+  LOCAL_BYTES,
+  LOCATOR_64,
+  LOCATOR_64_BYTES,
+  uint64,
+  zip64Of,
+} from '../zip-format.ts'
 
 // A ZIP archive as torch.save writes it since 1.6 (PyTorchFileWriter over miniz; fields as in PKWARE's APPNOTE.TXT 4.3):
 //
@@ -11,29 +26,16 @@ import type { Source } from './source.ts'
 // records of a name, names that differ by case, compressed records, a wrong CRC-32, bytes before, between and behind), and
 // what two readers take for two files is no file.
 
-const LOCAL = 0x04034b50
-const CENTRAL = 0x02014b50
 const DESCRIPTOR = 0x08074b50
-const END = 0x06054b50
-const END_64 = 0x06064b50
-const LOCATOR_64 = 0x07064b50
 
-const LOCAL_BYTES = 30
-const CENTRAL_BYTES = 46
 const DESCRIPTOR_BYTES = 16
 const DESCRIPTOR_64_BYTES = 24
-const END_BYTES = 22
-const END_64_BYTES = 56
-const LOCATOR_64_BYTES = 20
 const TAIL_BYTES = END_64_BYTES + LOCATOR_64_BYTES + END_BYTES
 
 /** Sizes and CRC-32 follow the bytes. */
 const HAS_DESCRIPTOR = 0x8
 const NAME_IS_UTF8 = 0x800
 const STORED = 0
-/** Stands for a number that only the ZIP64 field holds. */
-const IN_ZIP64 = 0xffff_ffff
-const ZIP64_EXTRA = 1
 
 export interface ZipLimits {
   readonly maxRecords: number
@@ -177,16 +179,6 @@ function entryOf(bytes: Buffer): Entry {
   return { name, flags, crc32: bytes.readUInt32LE(16), sizeBytes, header }
 }
 
-/** The numbers of the ZIP64 field, in the order in which they stand for 32-bit ones. */
-function zip64Of(extra: Buffer): number[] {
-  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
-    if (extra.readUInt16LE(at) !== ZIP64_EXTRA) continue
-    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2))
-    return Array.from({ length: Math.floor(field.length / 8) }, (_, i) => uint64(field, 8 * i))
-  }
-  return []
-}
-
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function nameIn(bytes: Uint8Array): string {
@@ -273,9 +265,6 @@ function checkDescriptor(
   )
     refuse(name, 'has another size or CRC-32 behind it than in the directory')
 }
-
-/** Exact below 2^53; a larger one is beyond any file. */
-const uint64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64LE(at))
 
 const refuse = (name: string, sentence: string): never => {
   throw new ConversionRefused(

@@ -1,5 +1,20 @@
 import { refuseAt } from '../open/members.ts'
 import type { RandomAccess } from './random-access.ts'
+import {
+  CENTRAL,
+  CENTRAL_BYTES,
+  END,
+  END_64,
+  END_64_BYTES,
+  END_BYTES,
+  IN_ZIP64,
+  LOCAL,
+  LOCAL_BYTES,
+  LOCATOR_64,
+  LOCATOR_64_BYTES,
+  uint64,
+  zip64Of,
+} from '../../zip-format.ts'
 
 // A ZIP archive as numpy.savez writes it (PKWARE's APPNOTE.TXT 4.3):
 //
@@ -9,22 +24,6 @@ import type { RandomAccess } from './random-access.ts'
 //     end record                              the last 22 bytes: no comment
 //
 // What counts is the central directory; each member must lie where it says, and none over another.
-
-const LOCAL = 0x04034b50
-const CENTRAL = 0x02014b50
-const END = 0x06054b50
-const END_64 = 0x06064b50
-const LOCATOR_64 = 0x07064b50
-
-const LOCAL_BYTES = 30
-const CENTRAL_BYTES = 46
-const END_BYTES = 22
-const END_64_BYTES = 56
-const LOCATOR_64_BYTES = 20
-
-/** Stands for a number that only the ZIP64 fields hold. */
-const IN_ZIP64 = 0xffff_ffff
-const ZIP64_EXTRA = 1
 
 /** Bit 3: sizes follow the data; bit 11: the name is UTF-8. Neither changes how a member is read here. */
 const KNOWN_FLAGS = 0b1000_0000_1000
@@ -148,16 +147,6 @@ function readMember(bytes: Buffer): CentralMember {
   return { name, isDeflated: method === DEFLATED, crc32: bytes.readUInt32LE(16), sizeBytes, storedBytes, header } // prettier-ignore
 }
 
-/** The 64-bit numbers of a member's extra fields, in the order in which they stand for 32-bit ones. */
-function zip64Of(extra: Buffer): number[] {
-  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
-    if (extra.readUInt16LE(at) !== ZIP64_EXTRA) continue
-    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2))
-    return Array.from({ length: Math.floor(field.length / 8) }, (_, i) => uint64(field, 8 * i))
-  }
-  return []
-}
-
 async function locate(
   file: RandomAccess,
   member: CentralMember,
@@ -174,9 +163,6 @@ async function locate(
   if (name.toString('latin1') !== member.name) refuse(member.name, 'has another name where it lies')
   return { ...rest, begin, end }
 }
-
-/** Exact below 2^53; a larger one is beyond any file. */
-const uint64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64LE(at))
 
 const refuse = (name: string, sentence: string): never =>
   refuseAt(`member ${JSON.stringify(name.slice(0, 60))}`, sentence)

@@ -1,20 +1,22 @@
 import type { Source } from '../source.ts'
+import {
+  CENTRAL,
+  CENTRAL_BYTES,
+  END,
+  END_64,
+  END_BYTES,
+  IN_ZIP64,
+  LOCAL,
+  LOCAL_BYTES,
+  LOCATOR_64,
+  uint64,
+  zip64Of,
+} from '../../zip-format.ts'
 
 // What a reader of ZIP archives finds in a file: the members that the central directory lists. Nothing is refused, compressed
 // members, comments and lies about places included: this reads archives that want to be misread.
 
-const LOCAL = 0x04034b50
-const CENTRAL = 0x02014b50
-const END = 0x06054b50
-const END_64 = 0x06064b50
-const LOCATOR_64 = 0x07064b50
-
-const LOCAL_BYTES = 30
-const CENTRAL_BYTES = 46
-const END_BYTES = 22
 const MAX_COMMENT_BYTES = 65_535
-const IN_ZIP64 = 0xffff_ffff
-const ZIP64_EXTRA = 1
 
 export interface ZipEntry {
   readonly name: string
@@ -87,14 +89,3 @@ function directory64(source: Source, at: number): { begin: number; length: numbe
   if (bytes.readUInt32LE(0) !== END_64) return undefined
   return { begin: uint64(bytes, 48), length: uint64(bytes, 40) }
 }
-
-function zip64Of(extra: Buffer): number[] {
-  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
-    if (extra.readUInt16LE(at) !== ZIP64_EXTRA) continue
-    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2))
-    return Array.from({ length: Math.floor(field.length / 8) }, (_, i) => uint64(field, 8 * i))
-  }
-  return []
-}
-
-const uint64 = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64LE(at))
