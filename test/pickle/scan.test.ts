@@ -109,6 +109,15 @@ t.test('numbers of a tensor that could be opcodes are no finding', async (t) => 
   t.equal(verdict(zip([{ name: 'x/data/0', bytes }])), 'clean')
 })
 
+t.test('an archive that leads beyond its end is no fault of the scan', async (t) => {
+  const end = join('PK\x05\x06', '\0'.repeat(6), '\x01\0', '\xff\0\0\0', '\xff\xff\xff\x7f', '\0\0')
+  t.equal(verdict(end), 'clean')
+  const lying = Buffer.from(GOOD)
+  // The length of the last member's extra field, where it lies.
+  lying.writeUInt16LE(0xffff, lying.lastIndexOf('PK\x03\x04') + 28)
+  t.equal(verdict(lying), 'clean')
+})
+
 t.test('what the registry refuses by its first bytes is read here to its end', async (t) => {
   const hostile = readFileSync(new URL('../fixtures/other-formats/hostile.pt', import.meta.url))
   t.equal(verdict(hostile), 'dangerous')

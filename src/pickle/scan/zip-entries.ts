@@ -35,7 +35,7 @@ export interface ZipEntriesLimits {
 /** Members of the archive; empty where there is no directory. */
 export function zipEntries(source: Source, limits: ZipEntriesLimits): ZipEntry[] {
   const place = findDirectory(source)
-  if (place === undefined) return []
+  if (place === undefined || place.begin > source.sizeBytes) return []
   const length = Math.min(place.length, limits.maxDirectoryBytes, source.sizeBytes - place.begin)
   const bytes = source.take(place.begin, Math.max(0, length))
   const entries: ZipEntry[] = []
@@ -62,11 +62,13 @@ function entryOf(source: Source, central: Buffer, nameEnd: number): ZipEntry | u
   if (header + LOCAL_BYTES > source.sizeBytes) return undefined
   const local = source.take(header, LOCAL_BYTES)
   if (local.readUInt32LE(0) !== LOCAL) return undefined
+  const begin = header + LOCAL_BYTES + local.readUInt16LE(26) + local.readUInt16LE(28)
+  if (begin > source.sizeBytes) return undefined
   return {
     name: central.toString('utf8', CENTRAL_BYTES, nameEnd),
     method: central.readUInt16LE(10),
     isEncrypted: (central.readUInt16LE(8) & 1) !== 0,
-    begin: header + LOCAL_BYTES + local.readUInt16LE(26) + local.readUInt16LE(28),
+    begin,
     storedBytes,
   }
 }
