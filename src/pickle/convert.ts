@@ -1,47 +1,19 @@
-import { fsyncSync, writeSync } from 'node:fs'
-import { crc32 } from 'node:zlib'
-import { createHeaderWriter } from '../safetensors/header-writer.ts'
-import { looksLike } from '../safetensors/sniff.ts'
-import { SafetensorsError } from '../safetensors/safetensors-error.ts'
+import { writeSync } from 'node:fs'
 import { createValidator } from '../safetensors/stream.ts'
-import { type Checkpoint, type CheckpointLimits, readLegacyCheckpoint, readZipCheckpoint, wrongChecksum } from './checkpoint.ts' // prettier-ignore
+import type { Checkpoint } from './checkpoint.ts'
 import { createViewReader } from './gather.ts'
-import { type Plan, type PlannedTensor, planOf } from './plan.ts'
-import { ConversionRefused } from './refused.ts'
 import { isSafetensors, passThrough } from './pass-through.ts'
+import type { PlannedTensor } from './plan.ts'
+import { readThrough } from './read-through.ts'
 import { type Source, sourceOf } from './source.ts'
-import { stateDictOf, type StateDictLimits } from './state-dict.ts'
-import { nameOf, shown } from './values.ts'
-
-export interface ConversionLimits extends CheckpointLimits, StateDictLimits {
-  /** Of the new file, as a multiple of the old one's bytes, 64 MiB more. */
-  readonly maxGrowth: number
-}
-
-export const DEFAULT_LIMITS: ConversionLimits = {
-  maxPickleBytes: 64 * 1024 * 1024,
-  maxOpcodes: 5_000_000,
-  maxValues: 1_000_000,
-  maxBuiltBytes: 512 * 1024 * 1024,
-  maxStringBytes: 1024 * 1024,
-  maxBytes: 64 * 1024 * 1024,
-  maxTensors: 200_000,
-  maxRecords: 300_000,
-  maxDirectoryBytes: 64 * 1024 * 1024,
-  maxDepth: 100,
-  maxVisits: 5_000_000,
-  maxScalarLength: 4096,
-  maxTextLength: 32 * 1024 * 1024,
-  maxGrowth: 2,
-}
-
-export interface ConversionOptions {
-  /** Keys that lead to the weights, joined with dots; undefined to look for them. */
-  readonly root: string | undefined
-  readonly writesTiedTwice: boolean
-  readonly isOpaqueAllowed: boolean
-  readonly limits: ConversionLimits
-}
+import { nameOf } from './values.ts'
+import {
+  type ConversionOptions,
+  headerOf,
+  readWeights,
+  UNKNOWN_SHA256,
+  type Weights,
+} from './weights.ts'
 
 /** What was made of a checkpoint. */
 export interface Conversion {
@@ -56,9 +28,9 @@ export interface Conversion {
   readonly tied: Readonly<Record<string, string>>
   /** Classes of objects that were left out unread, each once. */
   readonly opaque: readonly string[]
+  readonly sourceSha256: string
 }
 
-const SLACK_BYTES = 64 * 1024 * 1024
 const PIECE_BYTES = 16 * 1024 * 1024
 
 interface OpenFile {
@@ -70,74 +42,61 @@ interface OpenFile {
  * Makes a safetensors file of a checkpoint, reading it, running nothing of it. The same checkpoint gives the same bytes.
  * Once written they are read back: the file is judged by our own validator, each tensor compared with the checkpoint's.
  *
- * @param targetFd of an empty file, to read and write; on the disk when this returns.
+ * @param targetFd of an empty file, to read and write; to be synced by whoever gave it.
  * @throws {ConversionRefused}
  */
 export function convert(from: OpenFile, targetFd: number, options: ConversionOptions): Conversion {
   const source = sourceOf(from.fd, from.sizeBytes)
   if (isSafetensors(source)) {
-    const facts = passThrough(source, (bytes, begin) => {
-      writeAll(targetFd, bytes, begin)
-    })
-    fsyncSync(targetFd)
-    return { format: 'safetensors', root: '', ...facts, dropped: [], tied: {}, opaque: [] }
+    return ofSafetensors(
+      passThrough(source, (bytes, begin) => {
+        writeAll(targetFd, bytes, begin)
+      }),
+    )
   }
-  const checkpoint = readCheckpoint(source, options)
-  const stateDict = stateDictOf(checkpoint.value, options.root, options.limits)
-  const maxDataBytes = from.sizeBytes * options.limits.maxGrowth + SLACK_BYTES
-  const plan = planOf(stateDict, { writesTiedTwice: options.writesTiedTwice, maxDataBytes })
-  const header = headerOf(plan)
-  checkHeader(header, plan.dataBytes)
-  writeAll(targetFd, header, 0)
-  let at = header.length
+  const weights = readWeights(source, options)
+  const { checkpoint, plan } = weights
+  let at = headerOf(plan, UNKNOWN_SHA256).length
   for (const bytes of allBytes(source, checkpoint, plan.tensors)) {
     writeAll(targetFd, bytes, at)
     at += bytes.length
   }
-  fsyncSync(targetFd)
-  checkStorages(source, checkpoint)
+  const sourceSha256 = readThrough(source, checkpoint.places)
+  const header = headerOf(plan, sourceSha256)
+  writeAll(targetFd, header, 0)
   checkWritten(sourceOf(targetFd, at), header, allBytes(source, checkpoint, plan.tensors))
-  return {
-    format: checkpoint.format,
-    root: stateDict.root,
-    tensors: plan.tensors.length,
-    dataBytes: plan.dataBytes,
-    dropped: stateDict.dropped,
-    tied: Object.fromEntries(plan.tied),
-    opaque: [...new Set(checkpoint.opaque.map(({ global }) => nameOf(global)))],
-  }
+  return { ...factsOf(weights), sourceSha256 }
 }
 
-const HEAD_BYTES = 512
-
-/** By what its first bytes are, whatever the file is named. */
-function readCheckpoint(source: Source, options: ConversionOptions): Checkpoint {
-  const format = looksLike(source.take(0, Math.min(HEAD_BYTES, source.sizeBytes)))
-  if (format === 'torch_zip') return readZipCheckpoint(source, options)
-  if (format === 'torch_legacy') return readLegacyCheckpoint(source, options)
-  throw new ConversionRefused(
-    'not_a_checkpoint',
-    `it is no checkpoint of torch.save: it looks like ${format}`,
-  )
+/** What `convert` would make of it, without writing. @throws {ConversionRefused} as it would */
+export function judge(from: OpenFile, options: ConversionOptions): Conversion {
+  const source = sourceOf(from.fd, from.sizeBytes)
+  if (isSafetensors(source)) return ofSafetensors(passThrough(source, () => undefined))
+  const weights = readWeights(source, options)
+  const sourceSha256 = readThrough(source, weights.checkpoint.places)
+  return { ...factsOf(weights), sourceSha256 }
 }
 
-function headerOf({ tensors, metadata }: Plan): Uint8Array {
-  const header = createHeaderWriter([...metadata])
-  for (const { name, view } of tensors)
-    header.add({ name, dtype: view.dtype, shape: view.shape, size: view.sizeBytes })
-  return header.finish()
-}
+type Facts = Omit<Conversion, 'sourceSha256'>
 
-/** Names and shapes that PyTorch has and safetensors has not; judged before anything is written. */
-function checkHeader(header: Uint8Array, dataBytes: number): void {
-  try {
-    createValidator({ fileBytes: header.length + dataBytes }).write(header)
-  } catch (error) {
-    if (!(error instanceof SafetensorsError)) throw error
-    const where = error.tensor === undefined ? '' : `, at the tensor ${shown(error.tensor)}`
-    throw new ConversionRefused('tensor', `safetensors can’t hold it: ${error.message}${where}`, error) // prettier-ignore
-  }
-}
+const factsOf = ({ checkpoint, stateDict, plan }: Weights): Facts => ({
+  format: checkpoint.format,
+  root: stateDict.root,
+  tensors: plan.tensors.length,
+  dataBytes: plan.dataBytes,
+  dropped: stateDict.dropped,
+  tied: Object.fromEntries(plan.tied),
+  opaque: [...new Set(checkpoint.opaque.map(({ global }) => nameOf(global)))],
+})
+
+const ofSafetensors = (facts: ReturnType<typeof passThrough>): Conversion => ({
+  format: 'safetensors',
+  root: '',
+  ...facts,
+  dropped: [],
+  tied: {},
+  opaque: [],
+})
 
 /** Of all tensors, one behind the other. */
 function* allBytes(
@@ -167,21 +126,6 @@ function swap(bytes: Uint8Array, width: number): void {
 function writeAll(fd: number, bytes: Uint8Array, begin: number): void {
   for (let written = 0; written < bytes.length;)
     written += writeSync(fd, bytes, written, bytes.length - written, begin + written)
-}
-
-/** What the archive itself says of its bytes. */
-function checkStorages(source: Source, { places }: Checkpoint): void {
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, source.sizeBytes))
-  for (const [key, { begin, end, crc32: wanted }] of places) {
-    if (wanted === undefined) continue
-    let found = 0
-    for (let at = begin; at < end; at += PIECE_BYTES) {
-      const piece = buffer.subarray(0, Math.min(PIECE_BYTES, end - at))
-      source.fill(piece, at)
-      found = crc32(piece, found)
-    }
-    if (found !== wanted) throw wrongChecksum(`the storage ${key}`)
-  }
 }
 
 /** @param wanted the bytes of the tensors, read anew */

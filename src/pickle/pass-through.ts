@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator } from '../safetensors/stream.ts'
 import { ConversionRefused } from './refused.ts'
@@ -18,18 +19,20 @@ export function isSafetensors(source: Source): boolean {
 export function passThrough(
   source: Source,
   write: (bytes: Uint8Array, begin: number) => void,
-): { tensors: number; dataBytes: number } {
+): { tensors: number; dataBytes: number; sourceSha256: string } {
   const validator = createValidator({ fileBytes: source.sizeBytes })
   const buffer = new Uint8Array(Math.min(PIECE_BYTES, source.sizeBytes))
+  const whole = createHash('sha256')
   try {
     for (let at = 0; at < source.sizeBytes; at += PIECE_BYTES) {
       const piece = buffer.subarray(0, Math.min(PIECE_BYTES, source.sizeBytes - at))
       source.fill(piece, at)
       validator.write(piece)
+      whole.update(piece)
       write(piece, at)
     }
     const { columns, fileBytes, dataBegin } = validator.end()
-    return { tensors: columns.count, dataBytes: fileBytes - dataBegin }
+    return { tensors: columns.count, dataBytes: fileBytes - dataBegin, sourceSha256: whole.digest('hex') } // prettier-ignore
   } catch (error) {
     if (!(error instanceof SafetensorsError)) throw error
     throw new ConversionRefused('damaged', `it begins as safetensors does, but ${error.message}`, error) // prettier-ignore

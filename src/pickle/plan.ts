@@ -1,4 +1,4 @@
-import { FORMAT_KEY } from './format-key.ts'
+import { FORMAT_KEY, isOwnKey } from './own-keys.ts'
 import { ConversionRefused } from './refused.ts'
 import type { StateDict } from './state-dict.ts'
 import { tieOf, type View, viewOf } from './views.ts'
@@ -52,7 +52,7 @@ function untied(views: readonly PlannedTensor[]): Pick<Plan, 'tied'> & { kept: P
     const tie = tieOf(view)
     const before = tie === undefined ? undefined : first.get(tie)
     if (tie !== undefined && before === undefined) first.set(tie, name)
-    if (before === undefined || name === FORMAT_KEY) return true
+    if (before === undefined || isOwnKey(name)) return true
     tied.set(name, before)
     return false
   })

@@ -33,3 +33,28 @@ export function sourceOf(fd: number, sizeBytes: number): Source {
 
   return { sizeBytes, take, fill }
 }
+
+/** Bytes that are at hand. */
+export function sourceOfBytes(bytes: Buffer): Source {
+  function take(begin: number, length: number): Buffer {
+    if (begin + length > bytes.length)
+      throw new ConversionRefused('damaged', `it ends at byte ${bytes.length}, too early`)
+    return bytes.subarray(begin, begin + length)
+  }
+  return {
+    sizeBytes: bytes.length,
+    take,
+    fill: (buffer, begin) => {
+      buffer.set(take(begin, buffer.length))
+    },
+  }
+}
+
+/** Some bytes of another. */
+export const partOf = (source: Source, begin: number, sizeBytes: number): Source => ({
+  sizeBytes,
+  take: (at, length) => source.take(begin + at, length),
+  fill: (buffer, at) => {
+    source.fill(buffer, begin + at)
+  },
+})

@@ -1,4 +1,4 @@
-import { FORMAT_KEY } from './format-key.ts'
+import { isOwnKey } from './own-keys.ts'
 import { ConversionRefused } from './refused.ts'
 import { isKind, shown, shownName, type Dict, type Tensor, type Value } from './values.ts'
 
@@ -161,7 +161,7 @@ export function stateDictOf(
   /** Beside the weights. */
   function keep(name: string, from: Value): void {
     const text = scalarText(from)
-    if (text === undefined || text.length > limits.maxScalarLength || name === FORMAT_KEY) {
+    if (text === undefined || text.length > limits.maxScalarLength || isOwnKey(name)) {
       drop(name)
       return
     }

@@ -1,12 +1,10 @@
+import { createHash } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  convert,
-  DEFAULT_LIMITS,
-  type Conversion,
-  type ConversionLimits,
-} from '../../src/pickle/convert.ts'
+import { convert, type Conversion } from '../../src/pickle/convert.ts'
+import { type ConversionLimits, DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
+import { SOURCE_KEY } from '../../src/pickle/own-keys.ts'
 import { ConversionRefused, type RefusalReason } from '../../src/pickle/refused.ts'
 import { type Source, sourceOf } from '../../src/pickle/source.ts'
 import { tensorAt } from '../../src/safetensors/columns.ts'
@@ -46,9 +44,17 @@ export function converted(checkpoint: Uint8Array, options: Options = {}): Conver
       ...conversion,
       file,
       weights: weightsOf(file),
-      metadata: { ...validate(file).metadata },
+      metadata: metadataOf(file, checkpoint),
     }
   })
+}
+
+/** But for the hash of what it was made of, which must be right. */
+function metadataOf(file: Buffer, checkpoint: Uint8Array): Readonly<Record<string, string>> {
+  const { [SOURCE_KEY]: source, ...metadata } = validate(file).metadata
+  const isRight = source === createHash('sha256').update(checkpoint).digest('hex')
+  if (!isRight && !file.equals(checkpoint)) throw new Error(`another source: ${source}`)
+  return metadata
 }
 
 interface OpenPath {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../src/pickle/convert.ts'
+import { DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
 import { type MachineLimits, unpickle, type Unpickled } from '../../src/pickle/machine.ts'
 import { OPCODES } from '../../src/pickle/opcodes.ts'
 import { PickleError } from '../../src/pickle/pickle-error.ts'

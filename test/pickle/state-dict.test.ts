@@ -1,5 +1,5 @@
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../src/pickle/convert.ts'
+import { DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
 import { stateDictOf, type StateDict, type StateDictLimits } from '../../src/pickle/state-dict.ts'
 import type { Dict, Tensor, Value } from '../../src/pickle/values.ts'
 import { refusal } from './converting.ts'

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../src/pickle/convert.ts'
+import { DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
 import { readTorchZip } from '../../src/pickle/torch-zip.ts'
 import {
   checkpoint,

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { deface, whereInVault } from '../attacks/hostile.ts'
 import { ADMIN, startServer } from '../helpers/server.ts'
@@ -214,12 +216,19 @@ t.test('an owner’s policy admits sidecars, and a checkpoint’s own says other
   await problem(t, await publish('open/b/1', SIDECARS), 422, 'INVALID_SAFETENSORS')
 })
 
+async function underWay(): Promise<void> {
+  const staging = join(server.folder, 'data/vault/staging')
+  while (readdirSync(staging).length === 0) await pause(5)
+}
+
 t.test(
   'a policy that changes while the bytes come is noticed before the version exists',
   async (t) => {
     await admitSidecars('acme/changing')
     async function* body() {
       yield readme.subarray(0, 5)
+      // The policy has been looked at by the time there is a file for the bytes.
+      await underWay()
       await setPolicy('acme/changing', { sidecars: false })
       yield readme.subarray(5)
     }

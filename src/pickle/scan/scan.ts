@@ -1,17 +1,13 @@
-import { inflateRawSync } from 'node:zlib'
 import { HEAD_BYTES } from '../../safetensors/sniff.ts'
 import { sniffPickle } from '../../safetensors/sniff-pickle.ts'
+import { escaped } from '../escaped.ts'
 import type { Source } from '../source.ts'
 import { isHarmless } from './harmless.ts'
+import { createUnpacker, type MembersLimits } from './members.ts'
 import { trace, type TraceFinding, type TraceLimits } from './trace.ts'
-import { zipEntries, type ZipEntriesLimits, type ZipEntry } from './zip-entries.ts'
 
-export interface ScanLimits extends TraceLimits, ZipEntriesLimits {
-  /** Of one entry; what follows isn't looked at, and that is said. */
-  readonly maxEntryBytes: number
-  /** Of all that is unpacked of compressed entries. */
-  readonly maxInflatedBytes: number
-  /** Pickles in pickles. */
+export interface ScanLimits extends TraceLimits, MembersLimits {
+  /** Pickles in pickles, and files in files. */
   readonly maxNesting: number
 }
 
@@ -33,7 +29,23 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
   const findings: ScanFinding[] = []
   const notes: string[] = []
   let hasPickle = false
-  let inflated = 0
+  const membersOf = createUnpacker(limits, note)
+
+  function look(entry: string, source: Source, depth: number): void {
+    const first = source.take(0, Math.min(HEAD_BYTES, source.sizeBytes))
+    for (const { name, source: inner } of membersOf(entry, source, first)) {
+      if (depth === limits.maxNesting) {
+        note(`${entry || 'it'} holds files that are not looked into`)
+        break
+      }
+      look([entry, name].filter((part) => part !== '').join('!'), inner, depth + 1)
+    }
+    // A pickle that an archive was appended to is one all the same.
+    const begin = dataBegin(first)
+    const length = Math.max(0, Math.min(source.sizeBytes - begin, limits.maxEntryBytes))
+    if (isPickle(source.take(begin, Math.min(length, HEAD_BYTES))))
+      read(entry, source.take(begin, length), depth)
+  }
 
   function read(entry: string, bytes: Uint8Array, depth: number): void {
     for (let at = 0; at < bytes.length;) {
@@ -44,11 +56,13 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
       if (broken === undefined || told.length > 0) hasPickle = true
       for (const finding of told) tell({ entry, ...finding })
       for (const { offset, bytes: inner } of nested)
-        if (depth < limits.maxNesting && isPickle(inner))
-          read(`${entry}!${offset}`, inner, depth + 1)
+        if (isPickle(inner)) {
+          if (depth < limits.maxNesting) read(`${entry}!${offset}`, inner, depth + 1)
+          else note(`${entry || 'it'} holds pickles that are not looked into`)
+        }
       if (broken !== undefined) {
         if (isPickle(bytes.subarray(at)))
-          notes.push(`${entry} ${broken.why} at byte ${broken.offset}`)
+          note(`${entry || 'it'} ${broken.why} at byte ${broken.offset}`)
         return
       }
       at = end
@@ -56,38 +70,30 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
   }
 
   function tell(finding: ScanFinding): void {
-    if (findings.length < limits.maxFindings) findings.push(finding)
+    if (findings.length === limits.maxFindings) return
+    findings.push({ ...finding, entry: shown(finding.entry), global: shown(finding.global) })
   }
 
-  /** An entry's bytes, or as many as are looked at. */
-  function bytesOf({ name, method, isEncrypted, begin, storedBytes }: ZipEntry): Buffer {
-    const length = Math.max(0, Math.min(storedBytes, source.sizeBytes - begin))
-    if (isEncrypted) notes.push(`${name} is encrypted`)
-    if (method === 0) return head(begin, length)
-    const most = Math.min(limits.maxEntryBytes, limits.maxInflatedBytes - inflated)
-    try {
-      const bytes = inflateRawSync(source.take(begin, Math.min(length, limits.maxEntryBytes)), { maxOutputLength: Math.max(1, most) }) // prettier-ignore
-      inflated += bytes.length
-      return bytes
-    } catch {
-      notes.push(`${name} could not be unpacked`)
-      return Buffer.alloc(0)
-    }
+  function note(what: string): void {
+    if (notes.length < limits.maxFindings) notes.push(shown(what))
   }
 
-  /** What holds no pickle at its beginning is not read further. */
-  function head(begin: number, length: number): Buffer {
-    const first = source.take(begin, Math.min(length, HEAD_BYTES))
-    if (!isPickle(first)) return first
-    return source.take(begin, Math.min(length, limits.maxEntryBytes))
-  }
-
-  const entries = zipEntries(source, limits)
-  for (const entry of entries) read(entry.name, bytesOf(entry), 0)
-  // A pickle that an archive was appended to is one all the same.
-  const whole = head(0, source.sizeBytes)
-  if (entries.length === 0 || isPickle(whole)) read('', whole, 0)
+  look('', source, 0)
   return { findings, notes, hasPickle }
+}
+
+/** Of a name, which is the file's own. */
+const MOST_CHARACTERS = 1000
+const shown = (text: string): string => escaped(text.slice(0, MOST_CHARACTERS))
+
+const NUMPY = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
+
+/** Where a pickle would begin: at once, or behind the header of NumPy's own format (NEP 1), which has one of objects. */
+function dataBegin(first: Uint8Array): number {
+  if (first.length < 12 || NUMPY.some((byte, i) => first[i] !== byte)) return 0
+  const view = new DataView(first.buffer, first.byteOffset, first.byteLength)
+  const isOld = first[6] === 1
+  return isOld ? 10 + view.getUint16(8, true) : 12 + view.getUint32(8, true)
 }
 
 function isPickle(bytes: Uint8Array): boolean {
@@ -99,14 +105,6 @@ function isPickle(bytes: Uint8Array): boolean {
 const isNoAccident = ({ invoked, global }: TraceFinding): boolean =>
   invoked && /^[\w.]+$/.test(global)
 
-export type Verdict = 'clean' | 'refused' | 'dangerous'
-
 /** Calls of what isn't known to build plain data. Making an object of a class without arguments of its own is no call. */
-const isAttack = ({ invoked, via, global }: ScanFinding): boolean =>
+export const isAttack = ({ invoked, via, global }: ScanFinding): boolean =>
   invoked && via !== 'NEWOBJ' && (via !== 'BUILD' || global.endsWith('.__dict__')) && !isHarmless(global) // prettier-ignore
-
-/** @param isConvertible whether all but the tensors' bytes was read without complaint. */
-export function verdictOf({ findings }: Pickles, isConvertible: boolean): Verdict {
-  if (findings.some(isAttack)) return 'dangerous'
-  return findings.length === 0 && isConvertible ? 'clean' : 'refused'
-}

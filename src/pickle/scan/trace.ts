@@ -21,6 +21,7 @@ export interface TraceLimits extends ReadLimits {
 
 /** Something that a pickle names which isn't known to be plain data. */
 export interface TraceFinding {
+  /** Where it is called; where it is named if it isn't. */
   readonly offset: number
   /** `os.system` */
   readonly global: string
@@ -29,6 +30,9 @@ export interface TraceFinding {
   readonly invoked: boolean
   readonly argsPreview: string | undefined
 }
+
+/** A naming turns into the first call of what it names. */
+type OpenFinding = { -readonly [K in keyof TraceFinding]: TraceFinding[K] }
 
 export interface Trace {
   /** Behind STOP, or behind the last opcode that was read. */
@@ -45,7 +49,9 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   let stack: Symbol[] = []
   const below: Symbol[][] = []
   const memo = new Map<bigint, Symbol>()
-  const findings: TraceFinding[] = []
+  const findings: OpenFinding[] = []
+  /** Findings of what is named and not called yet. */
+  const named = new Map<Symbol, OpenFinding>()
   const nested: { offset: number; bytes: Uint8Array }[] = []
   let at: Instruction = { name: 'STOP', offset: begin, end: begin, argument: undefined }
   let frameEnd = Infinity
@@ -77,23 +83,32 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     return symbols
   }
 
-  function find(global: string, invoked: boolean, args?: Symbol): void {
+  function find(global: string, args?: Symbol): OpenFinding {
     if (findings.length === limits.maxFindings) fail('has more findings than are told')
     const { offset, name: via } = at
-    findings.push({ offset, global, via, invoked, argsPreview: args && preview(args) })
+    const invoked = args !== undefined
+    const finding = { offset, global, via, invoked, argsPreview: args && preview(args) }
+    findings.push(finding)
+    return finding
   }
 
   function name(global: GlobalName): void {
     const isKnown = globalValue(global.module, global.name) !== undefined
-    if (!isKnown) find(fullName(global), false)
-    push({ kind: 'global', global, isKnown })
+    const symbol: Symbol = { kind: 'global', global, isKnown }
+    if (!isKnown) named.set(symbol, find(fullName(global)))
+    push(symbol)
   }
 
   /** What a call gives; a finding unless what is called is known. */
   function call(called: Symbol, args: Symbol): Symbol {
     const what = calledName(called)
     if (what === undefined) return OTHER
-    find(what, true, args)
+    const finding = named.get(called)
+    if (finding === undefined) find(what, args)
+    else {
+      named.delete(called)
+      Object.assign(finding, { offset: at.offset, via: at.name, invoked: true, argsPreview: preview(args) }) // prettier-ignore
+    }
     return { kind: 'result', of: what }
   }
 
@@ -102,16 +117,18 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     if (module.kind === 'text' && last.kind === 'text')
       name({ module: module.text, name: last.text })
     else {
-      find(`${preview(module)}.${preview(last)}`, false)
-      push({ kind: 'result', of: 'what its stack names' })
+      const symbol: Symbol = { kind: 'result', of: 'what its stack names' }
+      named.set(symbol, find(`${preview(module)}.${preview(last)}`))
+      push(symbol)
     }
   }
 
   function extension(): void {
     const code = at.argument as bigint
     const what = `the extension ${code} of copyreg`
-    find(what, false)
-    push({ kind: 'result', of: what })
+    const symbol: Symbol = { kind: 'result', of: what }
+    named.set(symbol, find(what))
+    push(symbol)
   }
 
   function pushText(): void {
@@ -146,7 +163,7 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   /** A value that was added to what is below it. */
   const add = (symbols: readonly Symbol[]): void => {
     const target = stack.at(-1) ?? fail('wants a value on an empty stack')
-    if (target.kind === 'list') target.items.push(...symbols.slice(0, limits.maxValues))
+    if (target.kind === 'list') for (const symbol of symbols) target.items.push(symbol)
   }
 
   const ACTIONS: Readonly<Record<Exclude<OpcodeName, 'STOP'>, () => void>> = {
@@ -304,9 +321,9 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     BUILD: () => {
       const state = pop()
       const target = stack.at(-1) ?? fail('wants a value on an empty stack')
-      if (target.kind === 'result') find(`${target.of}.__setstate__`, true, state)
+      if (target.kind === 'result') find(`${target.of}.__setstate__`, state)
       if (target.kind === 'global' && !target.isKnown)
-        find(`${fullName(target.global)}.__dict__`, true, state)
+        find(`${fullName(target.global)}.__dict__`, state)
     },
   }
 

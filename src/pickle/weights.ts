@@ -1,0 +1,74 @@
+import { createHeaderWriter } from '../safetensors/header-writer.ts'
+import { HEAD_BYTES, looksLike } from '../safetensors/sniff.ts'
+import { SafetensorsError } from '../safetensors/safetensors-error.ts'
+import { createValidator } from '../safetensors/stream.ts'
+import { type Checkpoint, readLegacyCheckpoint, readZipCheckpoint } from './checkpoint.ts'
+import type { ConversionLimits } from './limits.ts'
+import { SOURCE_KEY } from './own-keys.ts'
+import { type Plan, planOf } from './plan.ts'
+import { ConversionRefused } from './refused.ts'
+import type { Source } from './source.ts'
+import { type StateDict, stateDictOf } from './state-dict.ts'
+import { shown } from './values.ts'
+
+export interface ConversionOptions {
+  /** Keys that lead to the weights, joined with dots; undefined to look for them. */
+  readonly root: string | undefined
+  readonly writesTiedTwice: boolean
+  readonly isOpaqueAllowed: boolean
+  readonly limits: ConversionLimits
+}
+
+/** A checkpoint as far as it can be judged without its numbers. */
+export interface Weights {
+  readonly checkpoint: Checkpoint
+  readonly stateDict: StateDict
+  readonly plan: Plan
+}
+
+/** Stands for a hash that isn't known yet. */
+export const UNKNOWN_SHA256 = '0'.repeat(64)
+const SLACK_BYTES = 64 * 1024 * 1024
+
+/** @throws {ConversionRefused} */
+export function readWeights(source: Source, options: ConversionOptions): Weights {
+  const checkpoint = readCheckpoint(source, options)
+  const stateDict = stateDictOf(checkpoint.value, options.root, options.limits)
+  const plan = planOf(stateDict, {
+    writesTiedTwice: options.writesTiedTwice,
+    maxDataBytes: source.sizeBytes * options.limits.maxGrowth + SLACK_BYTES,
+  })
+  const header = headerOf(plan, UNKNOWN_SHA256)
+  checkHeader(header, plan.dataBytes)
+  return { checkpoint, stateDict, plan }
+}
+
+/** By what its first bytes are, whatever the file is named. */
+function readCheckpoint(source: Source, options: ConversionOptions): Checkpoint {
+  const format = looksLike(source.take(0, Math.min(HEAD_BYTES, source.sizeBytes)))
+  if (format === 'torch_zip') return readZipCheckpoint(source, options)
+  if (format === 'torch_legacy') return readLegacyCheckpoint(source, options)
+  throw new ConversionRefused(
+    'not_a_checkpoint',
+    `it is no checkpoint of torch.save: it looks like ${format}`,
+  )
+}
+
+/** @param sourceSha256 whatever it is, the header is as long. */
+export function headerOf({ tensors, metadata }: Plan, sourceSha256: string): Uint8Array {
+  const header = createHeaderWriter([...metadata, [SOURCE_KEY, sourceSha256]])
+  for (const { name, view } of tensors)
+    header.add({ name, dtype: view.dtype, shape: view.shape, size: view.sizeBytes })
+  return header.finish()
+}
+
+/** Names and shapes that PyTorch has and safetensors has not; judged before anything is written. */
+function checkHeader(header: Uint8Array, dataBytes: number): void {
+  try {
+    createValidator({ fileBytes: header.length + dataBytes }).write(header)
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error
+    const where = error.tensor === undefined ? '' : `, at the tensor ${shown(error.tensor)}`
+    throw new ConversionRefused('tensor', `safetensors can’t hold it: ${error.message}${where}`, error) // prettier-ignore
+  }
+}
