@@ -2,10 +2,10 @@ import type { MachineLimits, Unpickled } from './machine.ts'
 import { unpickle } from './machine.ts'
 import { PickleError } from './pickle-error.ts'
 import { crc32 as checksum } from 'node:zlib'
-import { ConversionRefused } from './refused.ts'
+import { ConversionRefused, UnknownClass } from './refused.ts'
 import type { Source } from './source.ts'
 import { readTorchZip, type TorchZip, type ZipLimits, type ZipRecord } from './torch-zip.ts'
-import { isKind, type Opaque, type Storage, type Value } from './values.ts'
+import { isKind, type Opaque, shownName, type Storage, type Value } from './values.ts'
 import { bytesOf } from './views.ts'
 
 /** Where the bytes of a storage lie in the file. */
@@ -163,13 +163,13 @@ function unpickled(
   } catch (error) {
     if (!(error instanceof PickleError)) throw error
     const { message, offset, facts } = error
-    throw new ConversionRefused(
-      'pickle',
-      `${entry} ${message} at byte ${offset}${under(facts.path)}`,
-      error,
-    )
+    if (facts.global !== undefined) {
+      const where = `${shownName(facts.global)} at ${entry}+${offset}${under(facts.path)}`
+      throw new UnknownClass(where, error)
+    }
+    throw new ConversionRefused('pickle', `${entry} ${message} at byte ${offset}`, error)
   }
 }
 
 const under = (path: readonly string[] = []): string =>
-  path.length === 0 ? '' : `, under ${JSON.stringify(path.join('.'))}`
+  path.length === 0 ? '' : ` under ${JSON.stringify(path.join('.'))}`

@@ -25,3 +25,10 @@ export class ConversionRefused extends Error {
     this.reason = reason
   }
 }
+
+/** It names a class that isn't known, of which an object could be left out unread. */
+export class UnknownClass extends ConversionRefused {
+  constructor(message: string, cause: unknown) {
+    super('pickle', message, cause)
+  }
+}

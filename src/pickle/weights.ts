@@ -48,10 +48,8 @@ function readCheckpoint(source: Source, options: ConversionOptions): Checkpoint 
   const format = looksLike(source.take(0, Math.min(HEAD_BYTES, source.sizeBytes)))
   if (format === 'torch_zip') return readZipCheckpoint(source, options)
   if (format === 'torch_legacy') return readLegacyCheckpoint(source, options)
-  throw new ConversionRefused(
-    'not_a_checkpoint',
-    `it is no checkpoint of torch.save: it looks like ${format}`,
-  )
+  const guess = format === 'unknown' ? 'of no format that is known' : `it looks like ${format}`
+  throw new ConversionRefused('not_a_checkpoint', `it is no checkpoint of torch.save: ${guess}`)
 }
 
 /** @param sourceSha256 whatever it is, the header is as long. */
