@@ -115,7 +115,7 @@ const FORMATS: Readonly<Record<string, [string, RegExp]>> = {
   'a pointer of Git LFS': ['version https://git-lfs.github.com/spec/v1\noid sha256:', /looks like git_lfs_pointer/], // prettier-ignore
   'a pickle': ['\x80\x02}q\x00.', /looks like pickle/],
   'an old pickle': ["cos\nsystem\n(S'echo hello'\ntR.", /looks like pickle/],
-  noise: ['\x01\x02\x03'.repeat(99), /looks like unknown/],
+  noise: ['\x01\x02\x03'.repeat(99), /of no format that is known/],
 }
 
 t.test('other formats are refused by name', async (t) => {
@@ -137,18 +137,18 @@ t.test('other formats are refused by name', async (t) => {
 
 t.test('what would run is named with its place, and isn’t run', async (t) => {
   const attack = dict({ weight: tensor(), Ω: call('os', 'system', text('echo hello')) })
-  t.match(refused(checkpoint(attack)), /^pickle: data.pkl names os.system at byte \d+, under "Ω"$/)
+  t.match(refused(checkpoint(attack)), /^pickle: os\.system at data\.pkl\+\d+ under "Ω"$/)
   t.match(
     refused(legacy({ object: pickle(attack) })),
-    /^pickle: the object names os.system at byte/,
+    /^pickle: os\.system at the object\+\d/,
   )
   t.match(
     refused(legacy({ system: pickle(call('os', 'system', text('echo hello'))) })),
-    /^pickle: the writer’s system names os.system/,
+    /^pickle: os\.system at the writer’s system\+/,
   )
   t.match(
     refused(legacy({ keys: pickle(call('os', 'system', text('echo hello'))) })),
-    /^pickle: the list of keys names os.system/,
+    /^pickle: os\.system at the list of keys\+/,
   )
 })
 
@@ -158,10 +158,10 @@ t.test('text of the file can’t write over a terminal, or fill it', async (t) =
   )
   t.equal(
     odd,
-    'pickle: data.pkl names x\\u{1b}[31m.y\\u{202e}\\u{200b} at byte 17, under "a\\u{202e}\\u001b[2J"',
+    'pickle: x\\u{1b}[31m.y\\u{202e}\\u{200b} at data.pkl+17 under "a\\u{202e}\\u001b[2J"',
   )
   const long = refused(checkpoint(dict({ w: global('m'.repeat(2 ** 20 - 1), 'n') })))
-  t.match(long, /^pickle: data.pkl names m{200} at byte/)
+  t.match(long, /^pickle: m{200} at data\.pkl\+/)
   t.ok(new ConversionRefused('limit', 'x'.repeat(1e6)).message.length <= 4096)
 })
 
@@ -170,7 +170,7 @@ t.test(
   async (t) => {
     const args = call('argparse', 'Namespace', text('x'))
     const object = dict({ state_dict: dict({ w: tensor() }), args, more: list(args) })
-    t.match(refused(checkpoint(object)), /^pickle: data.pkl names argparse.Namespace/)
+    t.match(refused(checkpoint(object)), /^pickle: argparse\.Namespace at data\.pkl/)
     const { opaque, dropped, weights } = converted(checkpoint(object), { isOpaqueAllowed: true })
     t.strictSame(opaque, ['argparse.Namespace'])
     t.strictSame(dropped, ['args', 'more'])

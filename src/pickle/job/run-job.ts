@@ -54,7 +54,7 @@ export async function runJob(
     `--max-old-space-size=${Math.ceil(memoryBytes / MIB)}`,
     CHILD,
   ] as const
-  const child = spawn(command ?? '', args, {
+  const child = spawn(command, args, {
     env: { PATH: process.env['PATH'] },
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc', files.source, files.target ?? 'ignore'],
