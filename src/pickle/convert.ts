@@ -1,12 +1,14 @@
-import { writeSync } from 'node:fs'
+import { fdatasync, writeSync } from 'node:fs'
 import { createValidator } from '../safetensors/stream.ts'
-import type { Checkpoint } from './checkpoint.ts'
+import type { Checkpoint, StoragePlace } from './checkpoint.ts'
+import { type Copy, createCopier } from './copier.ts'
 import { createViewReader } from './gather.ts'
 import { isSafetensors, passThrough } from './pass-through.ts'
 import type { PlannedTensor } from './plan.ts'
-import { readThrough } from './read-through.ts'
+import { READ_BYTES, readThrough } from './read-through.ts'
 import { type Source, sourceOf } from './source.ts'
 import { nameOf } from './values.ts'
+import { isContiguous, type View } from './views.ts'
 import {
   type ConversionOptions,
   headerOf,
@@ -31,8 +33,6 @@ export interface Conversion {
   readonly sourceSha256: string
 }
 
-const PIECE_BYTES = 16 * 1024 * 1024
-
 interface OpenFile {
   readonly fd: number
   readonly sizeBytes: number
@@ -56,16 +56,55 @@ export function convert(from: OpenFile, targetFd: number, options: ConversionOpt
   }
   const weights = readWeights(source, options)
   const { checkpoint, plan } = weights
-  let at = headerOf(plan, UNKNOWN_SHA256).length
-  for (const bytes of allBytes(source, checkpoint, plan.tensors)) {
-    writeAll(targetFd, bytes, at)
-    at += bytes.length
+  const write = (bytes: Uint8Array, begin: number): void => {
+    writeAll(targetFd, bytes, begin)
   }
-  const sourceSha256 = readThrough(source, checkpoint.places)
+  const sourceSha256 = writeTensors(source, weights, write)
   const header = headerOf(plan, sourceSha256)
-  writeAll(targetFd, header, 0)
-  checkWritten(sourceOf(targetFd, at), header, allBytes(source, checkpoint, plan.tensors))
+  write(header, 0)
+  // Whoever gave the file syncs it: what that takes passes while it is read back.
+  fdatasync(targetFd, () => undefined)
+  const target = sourceOf(targetFd, header.length + plan.dataBytes)
+  checkWritten(target, header, allBytes(source, checkpoint, plan.tensors))
   return { ...factsOf(weights), sourceSha256 }
+}
+
+/**
+ * What lies in one piece is copied while the checkpoint is read from end to end; the rest is put together behind it.
+ *
+ * @returns the checkpoint's SHA-256
+ */
+function writeTensors(
+  source: Source,
+  { checkpoint, plan }: Weights,
+  write: (bytes: Uint8Array, begin: number) => void,
+): string {
+  const { places, isBigEndian } = checkpoint
+  const copies: Copy[] = []
+  const others: { readonly tensor: PlannedTensor; readonly to: number }[] = []
+  let to = headerOf(plan, UNKNOWN_SHA256).length
+  for (const tensor of plan.tensors) {
+    const { view } = tensor
+    const from = placeOf(places, view).begin + view.beginByte
+    if (isContiguous(view) && !isBigEndian) copies.push({ from, to, sizeBytes: view.sizeBytes })
+    else others.push({ tensor, to })
+    to += view.sizeBytes
+  }
+  const sourceSha256 = readThrough(source, places, createCopier(copies, write))
+  for (const { tensor, to: begin } of others) {
+    let at = begin
+    for (const bytes of allBytes(source, checkpoint, [tensor])) {
+      write(bytes, at)
+      at += bytes.length
+    }
+  }
+  return sourceSha256
+}
+
+function placeOf(places: Checkpoint['places'], { storage }: View): StoragePlace {
+  const place = places.get(storage.key)
+  if (place === undefined) throw new Error('a storage without a place')
+  return place
 }
 
 /** What `convert` would make of it, without writing. @throws {ConversionRefused} as it would */
@@ -106,9 +145,7 @@ function* allBytes(
 ): Generator<Uint8Array> {
   const readView = createViewReader(source)
   for (const { view } of tensors) {
-    const place = places.get(view.storage.key)
-    if (place === undefined) throw new Error('a storage without a place')
-    for (const bytes of readView(place.begin, view)) {
+    for (const bytes of readView(placeOf(places, view).begin, view)) {
       if (isBigEndian) swap(bytes, view.dtype === 'C64' ? 4 : view.elementBytes)
       yield bytes
     }
@@ -131,18 +168,20 @@ function writeAll(fd: number, bytes: Uint8Array, begin: number): void {
 /** @param wanted the bytes of the tensors, read anew */
 function checkWritten(target: Source, header: Uint8Array, wanted: Iterable<Uint8Array>): void {
   const validator = createValidator({ fileBytes: target.sizeBytes })
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, target.sizeBytes))
+  const buffer = new Uint8Array(Math.min(READ_BYTES, target.sizeBytes))
   let at = 0
   function check(bytes: Uint8Array): void {
-    const piece = buffer.subarray(0, bytes.length)
-    target.fill(piece, at)
-    if (Buffer.compare(piece, bytes) !== 0)
-      throw new Error(`what was written is not what was read, from byte ${at} on`)
-    validator.write(piece)
-    at += bytes.length
+    for (let begin = 0; begin < bytes.length; begin += READ_BYTES) {
+      const part = bytes.subarray(begin, begin + READ_BYTES)
+      const piece = buffer.subarray(0, part.length)
+      target.fill(piece, at)
+      if (Buffer.compare(piece, part) !== 0)
+        throw new Error(`what was written is not what was read, from byte ${at} on`)
+      validator.write(piece)
+      at += part.length
+    }
   }
-  for (let begin = 0; begin < header.length; begin += PIECE_BYTES)
-    check(header.subarray(begin, begin + PIECE_BYTES))
+  check(header)
   for (const bytes of wanted) check(bytes)
   validator.end()
 }

@@ -1,3 +1,4 @@
+import { READ_BYTES } from './read-through.ts'
 import { ConversionRefused } from './refused.ts'
 import type { Source } from './source.ts'
 import { isContiguous, type View } from './views.ts'
@@ -30,7 +31,8 @@ export type ReadView = (storageBegin: number, view: View) => Generator<Uint8Arra
 /** Reads the views of one file, of which some may cost many reads and all together not too many. */
 export function createViewReader(source: Source): ReadView {
   let left = MOST_TIMES * (source.sizeBytes + SLACK_BYTES)
-  let held: ArrayBuffer | undefined
+  let piece: Uint8Array | undefined
+  let held: { readonly read: ArrayBuffer; readonly written: Uint8Array } | undefined
 
   function spend(costBytes: number): void {
     left -= costBytes
@@ -39,24 +41,36 @@ export function createViewReader(source: Source): ReadView {
   }
 
   return (storageBegin, view) => {
-    if (isContiguous(view)) return bytesInOrder(source, storageBegin + view.beginByte, view)
-    held ??= new ArrayBuffer(PIECE_BYTES)
-    const gather = createGather(source, view.elementBytes, held, spend)
-    return gathered(gather, storageBegin + view.beginByte, view)
+    const begin = storageBegin + view.beginByte
+    if (isContiguous(view)) {
+      piece ??= new Uint8Array(Math.min(READ_BYTES, source.sizeBytes))
+      return bytesInOrder(source, begin, view, piece)
+    }
+    held ??= { read: new ArrayBuffer(PIECE_BYTES), written: new Uint8Array(PIECE_BYTES) }
+    const gather = createGather(source, view.elementBytes, held.read, spend)
+    return gathered(gather, begin, view, held.written)
   }
 }
 
-function* bytesInOrder(source: Source, begin: number, view: View): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, view.sizeBytes))
-  for (let at = 0; at < view.sizeBytes; at += PIECE_BYTES) {
-    const piece = buffer.subarray(0, Math.min(PIECE_BYTES, view.sizeBytes - at))
+function* bytesInOrder(
+  source: Source,
+  begin: number,
+  view: View,
+  buffer: Uint8Array,
+): Generator<Uint8Array> {
+  for (let at = 0; at < view.sizeBytes; at += buffer.length) {
+    const piece = buffer.subarray(0, Math.min(buffer.length, view.sizeBytes - at))
     source.fill(piece, begin + at)
     yield piece
   }
 }
 
-function* gathered(gather: Gather, begin: number, view: View): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, view.sizeBytes))
+function* gathered(
+  gather: Gather,
+  begin: number,
+  view: View,
+  buffer: Uint8Array,
+): Generator<Uint8Array> {
   for (const block of blocksOf(
     { begin, sizes: view.shape, strides: view.strides },
     view.elementBytes,

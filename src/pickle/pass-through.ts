@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator } from '../safetensors/stream.ts'
+import { READ_BYTES } from './read-through.ts'
 import { ConversionRefused } from './refused.ts'
 import type { Source } from './source.ts'
 
-const PIECE_BYTES = 16 * 1024 * 1024
 /** The reference's cap of a header. */
 const MOST_HEADER_BYTES = 100_000_000n
 
@@ -21,11 +21,11 @@ export function passThrough(
   write: (bytes: Uint8Array, begin: number) => void,
 ): { tensors: number; dataBytes: number; sourceSha256: string } {
   const validator = createValidator({ fileBytes: source.sizeBytes })
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, source.sizeBytes))
+  const buffer = new Uint8Array(Math.min(READ_BYTES, source.sizeBytes))
   const whole = createHash('sha256')
   try {
-    for (let at = 0; at < source.sizeBytes; at += PIECE_BYTES) {
-      const piece = buffer.subarray(0, Math.min(PIECE_BYTES, source.sizeBytes - at))
+    for (let at = 0; at < source.sizeBytes; at += READ_BYTES) {
+      const piece = buffer.subarray(0, Math.min(READ_BYTES, source.sizeBytes - at))
       source.fill(piece, at)
       validator.write(piece)
       whole.update(piece)
