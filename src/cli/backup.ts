@@ -4,13 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { readAuditKey } from '../access/audit-key.ts'
 import { localErrorOf, misused } from '../client/local-failure.ts'
 import { isWithin } from '../folders.ts'
-import {
-  abortOnSignal,
-  addCopyOptions,
-  configFor,
-  type CopyOptions,
-  tellCopy,
-} from './ledger-copy.ts'
+import { abortOnSignal } from './abort-on-signal.ts'
+import { addCopyOptions, configFor, type CopyOptions, tellCopy } from './ledger-copy.ts'
 import type { Shell } from './shell.ts'
 
 /** `strongroom backup FILE`. */

@@ -1,16 +1,12 @@
 import type { Command } from 'commander'
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { localErrorOf } from '../client/local-failure.ts'
 import { sizeOf } from '../client/push-files.ts'
+import { type ReadSafetensors, readSafetensors } from '../client/read-safetensors.ts'
 import { tensorAt } from '../safetensors/columns.ts'
-import { createValidator, type SafetensorsHeader } from '../safetensors/stream.ts'
+import type { SafetensorsHeader } from '../safetensors/stream.ts'
 import { jsonOption } from './client-options.ts'
 import { createBar } from './progress.ts'
 import type { Shell } from './shell.ts'
 import { bytesInWords, counted, grouped, printable, table } from './words.ts'
-
-const READ_BYTES = 1024 * 1024
 
 interface Count {
   tensors: number
@@ -58,28 +54,9 @@ export function addInspect(program: Command, shell: Shell): void {
     })
 }
 
-/** @throws {SafetensorsError} at the first byte that no valid file has; {LocalError} */
-async function read(
-  local: string,
-  shell: Shell,
-): Promise<{ readonly header: SafetensorsHeader; readonly sha256: string }> {
-  const fileBytes = await sizeOf(local)
-  const validator = createValidator({ fileBytes })
-  const whole = createHash('sha256')
-  const bar = createBar(shell, 'reading', fileBytes)
-  try {
-    for await (const piece of createReadStream(local, { highWaterMark: READ_BYTES })) {
-      const chunk = piece as Uint8Array
-      validator.write(chunk)
-      whole.update(chunk)
-      bar.add(chunk.length)
-    }
-  } catch (error) {
-    throw localErrorOf(local, error)
-  } finally {
-    bar.end()
-  }
-  return { header: validator.end(), sha256: whole.digest('hex') }
+async function read(local: string, shell: Shell): Promise<ReadSafetensors> {
+  const bar = createBar(shell, 'reading', await sizeOf(local))
+  return readSafetensors(local, bar.add).finally(bar.end)
 }
 
 function dtypesOf({ columns }: SafetensorsHeader): Readonly<Record<string, Count>> {

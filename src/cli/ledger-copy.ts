@@ -1,7 +1,5 @@
 import { type Command, Option } from 'commander'
-import process from 'node:process'
 import type { LedgerCopy } from '../../db/copy.ts'
-import { LocalError } from '../client/local-failure.ts'
 import { type Config, readConfig } from '../config.ts'
 import { jsonOption } from './client-options.ts'
 import type { Shell } from './shell.ts'
@@ -23,16 +21,6 @@ export const addCopyOptions = (command: Command): Command =>
 /** The server's own settings, so that a command beside it finds what it finds. @throws {ConfigError} */
 export const configFor = ({ ledger }: CopyOptions, { env }: Shell): Config =>
   readConfig(env, ledger === undefined ? {} : { LEDGER: ledger }).config
-
-/** Gives up at the first signal, so that what was begun is cleared away; the second one ends the process. */
-export function abortOnSignal(): AbortSignal {
-  const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => {
-      stop.abort(new LocalError(`given up after ${name}`, { isWrongUse: false }))
-    })
-  return stop.signal
-}
 
 export function tellCopy(
   { json }: CopyOptions,

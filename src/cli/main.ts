@@ -7,6 +7,7 @@ import { addDetect } from './detect.ts'
 import { addDiff } from './diff.ts'
 import { addInspect } from './inspect.ts'
 import { addLs } from './ls.ts'
+import { addMigrate } from './migrate.ts'
 import { addPolicy } from './policy.ts'
 import { addPull } from './pull.ts'
 import { addPush } from './push.ts'
@@ -57,6 +58,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addWithdraw,
     addVerify,
     addInspect,
+    addMigrate,
     addDetector,
     addAudit,
     addBackup,

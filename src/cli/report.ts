@@ -26,7 +26,7 @@ export function tellOf(error: unknown, { note }: Shell, isForProgram: boolean): 
 }
 
 /** What to say of an error, and how to exit. Nothing here shows a stack. */
-function reportOf(error: unknown): Report {
+export function reportOf(error: unknown): Report {
   if (error instanceof UsageError || error instanceof ConfigError) {
     return failed(2, error.problems.map(printable), 'WRONG_USE', error.message, {})
   }

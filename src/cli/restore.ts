@@ -3,13 +3,8 @@ import { resolve } from 'node:path'
 import { readAuditKey } from '../access/audit-key.ts'
 import { localErrorOf } from '../client/local-failure.ts'
 import { prepareFolder } from '../folders.ts'
-import {
-  abortOnSignal,
-  addCopyOptions,
-  configFor,
-  type CopyOptions,
-  tellCopy,
-} from './ledger-copy.ts'
+import { abortOnSignal } from './abort-on-signal.ts'
+import { addCopyOptions, configFor, type CopyOptions, tellCopy } from './ledger-copy.ts'
 import type { Shell } from './shell.ts'
 
 /** `strongroom restore FILE`. */

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
-import { setTimeout as pause } from 'node:timers/promises'
 import { checkpoint as checkpointOf, checkpointPage, verdict } from '../client/answers.ts'
 import { askJson, type Connection } from '../client/connection.ts'
-import { RefusedError } from '../client/failures.ts'
 import { allOf } from '../client/pages.ts'
-import { pathOfCheckpoint, pathOfVersion, type VersionRef } from '../client/registry.ts'
+import { pathOfCheckpoint, type VersionRef } from '../client/registry.ts'
+import { verification, whenFree } from '../client/verification.ts'
 import {
   addClientOptions,
   type ClientOptions,
@@ -38,16 +37,13 @@ export function addVerify(program: Command, shell: Shell): void {
   })
 }
 
-const askFor = (version: VersionRef) =>
-  ({ method: 'POST', path: `${pathOfVersion(version)}/verify`, isPatient: true }) as const
-
 async function verifyOne(
   version: VersionRef,
   connection: Connection,
   shell: Shell,
   isJson: boolean,
 ): Promise<void> {
-  const { document, raw } = await askJson(connection, askFor(version), verdict)
+  const { document, raw } = await askJson(connection, verification(version), verdict)
   shell.end(document.valid ? 0 : 1)
   shell.say(isJson ? JSON.stringify(raw, null, 2) : table(rowsOf(document)))
 }
@@ -59,7 +55,7 @@ async function verifyAll(connection: Connection, shell: Shell, isJson: boolean):
   let failing = 0
   for await (const { name, version, revision } of availableVersions(connection)) {
     const pinned = { ...parseCheckpoint(name), ref: revision }
-    const found = await whenFree(() => askJson(connection, askFor(pinned), verdict))
+    const found = await whenFree(() => askJson(connection, verification(pinned), verdict))
     // Withdrawn since it was listed.
     if (found === undefined) continue
     versions += 1
@@ -92,23 +88,5 @@ async function* availableVersions(connection: Connection) {
     const { versions } = (await askJson(connection, ask, checkpointOf)).document
     for (const { version, revision, state } of versions)
       if (state === 'available') yield { name, version, revision }
-  }
-}
-
-const MOST_WAITS = 100
-const MOST_PAUSE_SECONDS = 60
-
-/** Waits while others have as much verified as the registry does at once; undefined for what is withdrawn. */
-async function whenFree<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  for (let waits = 0; ; waits += 1) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error
-      if (error.code === 'WITHDRAWN') return undefined
-      if (error.code !== 'TOO_MANY_REQUESTS' || waits === MOST_WAITS) throw error
-      const seconds = Number(error.facts['retry_after'])
-      await pause(1000 * Math.min(Math.max(0, seconds || 0), MOST_PAUSE_SECONDS))
-    }
   }
 }

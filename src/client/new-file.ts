@@ -17,19 +17,23 @@ export async function writeNewFile(
 ): Promise<void> {
   // What is renamed over a device would take its place.
   if ((await statOf(target))?.isFile() === false) throw misused(target, 'it is not a file')
-  const folder = dirname(target)
-  const unique = randomBytes(8).toString('hex')
-  const path = join(folder, `.${basename(target)}.${unique}.strongroom-part`)
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
-  const file = await onDisk(target, () => open(path, flags, 0o666))
+  const { path, file } = await openNewPart(target)
   try {
     await writeAll(path, file, chunks)
     await onDisk(target, () => rename(path, target))
-    await syncFolder(folder)
+    await syncFolder(dirname(target))
   } catch (error) {
     await rm(path, { force: true })
     throw error
   }
+}
+
+/** A new file in the folder of `target`, which is to get its name. @throws {LocalError} */
+export async function openNewPart(target: string): Promise<{ path: string; file: FileHandle }> {
+  const unique = randomBytes(8).toString('hex')
+  const path = join(dirname(target), `.${basename(target)}.${unique}.strongroom-part`)
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
+  return { path, file: await onDisk(target, () => open(path, flags, 0o666)) }
 }
 
 async function writeAll(

@@ -1,0 +1,51 @@
+import { basename, dirname, join, resolve } from 'node:path'
+import type { LocalError } from '../../client/local-failure.ts'
+import { type FileBelow, filesBelow, isFolder } from '../files-below.ts'
+
+/** A file to migrate, and where its weights go. */
+export interface Source {
+  readonly path: string
+  readonly target: string
+  /** Why its folder can't be looked into. */
+  readonly trouble?: LocalError
+}
+
+const LEGACY = /\.(?:pt|pth|bin|ckpt)$/i
+const SAFETENSORS = /\.safetensors$/i
+
+export const hasLegacyName = (path: string): boolean => LEGACY.test(path)
+export const hasSafetensorsName = (path: string): boolean => SAFETENSORS.test(path)
+
+/** Without the ending that says what it is, if it has one that is known. */
+export const stemOf = (path: string): string =>
+  basename(path).replace(LEGACY, '').replace(SAFETENSORS, '')
+
+/** Where its weights lie unless told otherwise: beside it. */
+export const besideOf = (path: string): string => join(dirname(path), `${stemOf(path)}.safetensors`)
+
+/**
+ * Files that the caller names, whatever they are called, and those of folders that are called as checkpoints are; each once.
+ *
+ * @param output folder for what is made of them, with their relative folders.
+ * @throws {LocalError}
+ */
+export async function sourcesOf(
+  given: readonly string[],
+  output: string | undefined,
+): Promise<readonly Source[]> {
+  const found = new Map<string, Source>()
+  for (const path of given) {
+    const isSearched = await isFolder(path)
+    const folder = isSearched ? path : dirname(path)
+    const files: AsyncIterable<FileBelow> | readonly FileBelow[] = isSearched
+      ? filesBelow(path, { areHiddenFoldersTaken: false })
+      : [{ path: basename(path) }]
+    for await (const file of files) {
+      if (isSearched && file.trouble === undefined && !hasLegacyName(file.path)) continue
+      const source = join(folder, file.path)
+      const target = join(output ?? folder, besideOf(file.path))
+      if (!found.has(resolve(source))) found.set(resolve(source), { ...file, path: source, target })
+    }
+  }
+  return [...found.values()]
+}
