@@ -21,6 +21,7 @@ import { diffRoutes } from './diff.ts'
 import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
 import { healthRoutes } from './health.ts'
+import { migrationRoutes } from './migration.ts'
 import { documentRoutes } from './openapi.ts'
 import { policyRoutes } from './policy.ts'
 import { publishRoutes } from './publish.ts'
@@ -117,6 +118,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   tagRoutes(fastify, strongroom)
   withdrawRoutes(fastify, strongroom)
   await publishRoutes(fastify, strongroom)
+  await migrationRoutes(fastify, strongroom)
   await detectionRoutes(fastify, strongroom)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()

@@ -28,6 +28,10 @@ export async function documentRoutes(
           name: 'detection',
           description: 'Find personal data; no text is kept, or in any log',
         },
+        {
+          name: 'migration',
+          description: 'Turn legacy checkpoints into safetensors without running anything in them',
+        },
         { name: 'presidio', description: 'The same, as Presidio’s analyzer is asked for it' },
         { name: 'access', description: 'Tokens' },
         { name: 'audit', description: 'Who did what' },
@@ -38,7 +42,7 @@ export async function documentRoutes(
     transform: ({ schema, url, route }) => {
       const access = route.config?.access
       const isOpen = access === 'open' || access === undefined
-      const inputs = documentInputs(schema)
+      const inputs = documentInputs(schema, isSharedPlace(url))
       return {
         schema: isOpen ? { ...inputs, security: [] } : documentAccess(inputs),
         url: documentedUrl(url),
@@ -64,20 +68,23 @@ export async function documentRoutes(
   })
 }
 
-/** One place has one spelling in the document: a version is a ref, and the router's `*` is the path of a file. */
+/** Whether what is a version for one method of it is any ref for another. */
+const isSharedPlace = (url: string): boolean => url.startsWith('/v1/checkpoints/')
+
+/** One place has one spelling in the document: a version is a ref there, and the router's `*` is the path of a file. */
 const documentedUrl = (url: string): string =>
-  url.replace(/:version$/, ':ref').replace(/\*$/, ':path')
+  (isSharedPlace(url) ? url.replace(/:version$/, ':ref') : url).replace(/\*$/, ':path')
 
 interface Input {
   readonly properties?: Readonly<Record<string, { readonly default?: unknown }>>
   readonly required?: readonly string[]
 }
 
-function documentInputs(schema: FastifySchema): FastifySchema {
+function documentInputs(schema: FastifySchema, isShared: boolean): FastifySchema {
   const { params, querystring, body } = schema as Record<string, Input | undefined>
   return {
     ...schema,
-    ...(params === undefined ? {} : { params: renamed(params) }),
+    ...(params === undefined ? {} : { params: isShared ? renamed(params) : params }),
     ...(querystring === undefined ? {} : { querystring: withoutDefaulted(querystring) }),
     ...(body === undefined ? {} : { body: withoutDefaulted(body) }),
   }

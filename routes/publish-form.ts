@@ -3,7 +3,7 @@ import { invalidField, RegistryError } from '../src/errors.ts'
 import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../src/registry/names.ts'
 import type { IncomingFile, PublishFacts } from '../src/registry/publish.ts'
 
-type Pace = (request: FastifyRequest, body: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
+type Pace = (body: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
 
 /**
  * A `multipart/form-data` body as the publisher wants it: files one by one, each read while it arrives, and
@@ -36,7 +36,7 @@ export function formOf(
           throw invalid(`body.${part.fieldname}`, 'a file part needs a filename')
         yield {
           path: parseFilePath(filename),
-          body: pace(request, readable(request, part.file)),
+          body: pace(readable(request, part.file)),
           announcedBytes: undefined,
         }
         if (part.file.truncated) throw new RegistryError('TOO_LARGE', 'The file is too large.')

@@ -1,39 +1,42 @@
 import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { forbidden, type Principal, requireScope } from '../src/access/principal.ts'
-import { invalidField, RegistryError } from '../src/errors.ts'
+import { invalidField, type RegistryError } from '../src/errors.ts'
 import { expectedSha256 } from '../src/http/digest-header.ts'
-import { paced } from '../src/http/pace.ts'
 import { describeVersion } from '../src/registry/describe.ts'
 import { createSizeBudget, policyOfNew } from '../src/registry/judge.ts'
-import {
-  type CheckpointName,
-  type FilePath,
-  parseCheckpointName,
-  parseFilePath,
-  parseSha256,
-  parseVersionName,
-  type Sha256,
-  type VersionName,
-} from '../src/registry/names.ts'
+import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../src/registry/names.ts'
 import { effective } from '../src/registry/policy.ts'
 import { refusalNote } from '../src/registry/publish-refusal.ts'
-import { type PublishRequest, rolesThatPublish } from '../src/registry/publish.ts'
+import type { PublishRequest } from '../src/registry/publish.ts'
 import { resolveVersion } from '../src/registry/resolve.ts'
 import type { Metadata } from '../src/registry/version-metadata.ts'
 import type { Strongroom } from '../src/strongroom.ts'
-import { principalOf } from './authenticate.ts'
 import { pathOrDefault, revisionHeaders, VersionParams } from './checkpoint-params.ts'
 import { asRegistryError } from './error-handler.ts'
+import {
+  announcedBytes,
+  bodyOf,
+  enter,
+  hungUp,
+  metadataOf,
+  pacedBody,
+  type Query,
+  requireMayPublish,
+  requireRoom,
+  requireSize,
+  requireWhole,
+  single,
+  type Target,
+  targetOf,
+  tooLateToTime,
+} from './intake.ts'
 import { formOf } from './publish-form.ts'
 import { answers, Description, Strings } from './schemas.ts'
 
 type Params = Static<typeof VersionParams>
-type Query = Readonly<Record<string, string | string[] | undefined>>
 
 const URL = '/v1/checkpoints/:owner/:name/:version'
-const META = 'meta.'
 
 const namedFilesOf = (maxFiles: number) =>
   Type.Object(
@@ -64,25 +67,11 @@ const Form = {
   additionalProperties: { description: 'A file; its filename is its path, folders included' },
 }
 
-interface Target {
-  readonly principal: Principal
-  readonly address: string
-  readonly checkpoint: CheckpointName
-  readonly version: VersionName
-}
-
 export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom): Promise<void> {
   const { config, metrics, audit, ledger, uploads } = strongroom
   /** How each request that was let in leaves the gate of uploads. */
   const leaves = new WeakMap<FastifyRequest, () => void>()
   const NamedFiles = namedFilesOf(config.MAX_FILES)
-
-  function targetOf(request: FastifyRequest): Target {
-    const { owner, name, version } = request.params as Params
-    const principal = principalOf(request)
-    const checkpoint = parseCheckpointName(owner, name)
-    return { principal, address: request.ip, checkpoint, version: parseVersionName(version) }
-  }
 
   /** All that can be known before the body: names, rights, size and room. */
   async function checkBeforeBody(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -100,44 +89,16 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
     reply: FastifyReply,
     target: Target,
   ): Promise<void> {
-    requireMayPublish(target)
-    if (target.version === 'latest') throw await tagExists(target)
-    if (request.headers['content-range'] !== undefined)
-      throw invalidField('headers.content-range', 'a part of a file can’t be published')
-    if (request.method === 'PUT') fileOf(request)
-    const announced = announcedBytes(request)
-    if (
-      request.method === 'PUT' &&
-      announced !== undefined &&
-      announced > (config.MAX_FILE_BYTES ?? Infinity)
-    ) {
-      throw new RegistryError('TOO_LARGE', 'The file is too large.', {
-        limit: config.MAX_FILE_BYTES,
-      })
+    await requireMayPublish(strongroom, target)
+    requireWhole(request)
+    if (request.method === 'PUT') {
+      fileOf(request)
+      requireSize(strongroom, request)
     }
     const policy = effective(await policyOfNew(ledger, target.checkpoint, target.version))
-    if (request.method === 'PUT') createSizeBudget(policy)(announced ?? 0)
-    if ((await strongroom.roomBytes()) <= (announced ?? 0)) {
-      throw new RegistryError('INSUFFICIENT_STORAGE', 'There is no room for this.')
-    }
-    const leave = uploads.tryEnter()
-    if (leave === undefined) {
-      throw new RegistryError('TOO_MANY_REQUESTS', 'As many uploads as allowed are going on.', {
-        retry_after: 10,
-      })
-    }
-    leaves.set(request, leave)
-    // Whoever hangs up before its handler runs never gets to leave by itself.
-    if (reply.raw.destroyed) leave()
-    else reply.raw.once('close', leave)
-  }
-
-  /** The server's own tag is never a version's name. */
-  async function tagExists({ checkpoint, version }: Target): Promise<RegistryError> {
-    const tagged = await ledger.resolve(checkpoint.owner, checkpoint.name, version)
-    return new RegistryError('VERSION_EXISTS', 'That is the name of the server’s own tag.', {
-      revision: tagged?.version.revision ?? null,
-    })
+    if (request.method === 'PUT') createSizeBudget(policy)(announcedBytes(request) ?? 0)
+    await requireRoom(strongroom, request)
+    leaves.set(request, enter(uploads, reply, 'uploads'))
   }
 
   function noteRefusal(target: Parameters<typeof refusalNote>[0], error: RegistryError): void {
@@ -166,27 +127,10 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
       }
       return describeVersion(resolved)
     } catch (error) {
-      const hungUp = request.raw.destroyed && !request.raw.complete
-      if (!hungUp) noteRefusal(publication, asRegistryError(error))
+      if (!hungUp(request)) noteRefusal(publication, asRegistryError(error))
       throw error
     } finally {
       leave?.()
-    }
-  }
-
-  const tooLateToTime = (request: FastifyRequest): void => {
-    // The body has a pace of its own, and once it is here the server works while nothing moves on the connection.
-    request.raw.socket.setTimeout(0)
-  }
-
-  async function* pacedBody(
-    request: FastifyRequest,
-    body: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const pace = { windowMs: config.STALL_TIMEOUT_MS, minBytesPerSecond: config.MIN_UPLOAD_RATE }
-    for await (const chunk of paced(body, pace)) {
-      metrics.receivedBytes.inc(chunk.length)
-      yield chunk
     }
   }
 
@@ -238,11 +182,10 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
       },
       async (request, reply) => {
         const { path, expected, metadata } = fileOf(request)
-        tooLateToTime(request)
-        const body = pacedBody(request, request.raw.iterator({ destroyOnReturn: false }))
+        const body = bodyOf(strongroom, request)
         return publish(request, reply, {
           ...targetOf(request),
-          files: single({ path, body, announcedBytes: announcedBytes(request) }),
+          files: one({ path, body, announcedBytes: announcedBytes(request) }),
           facts: () => ({
             metadata,
             expected: new Map(expected === undefined ? [] : [[path, expected]]),
@@ -291,7 +234,11 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
       async (request, reply) => {
         const target = targetOf(request)
         if (request.isMultipart()) {
-          const { files, facts } = formOf(request, pacedBody, tooLateToTime)
+          const { files, facts } = formOf(
+            request,
+            (part) => pacedBody(strongroom, part),
+            tooLateToTime,
+          )
           return publish(request, reply, { ...target, files, facts })
         }
         const named = request.body
@@ -303,13 +250,6 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
   })
 }
 
-function requireMayPublish({ principal, checkpoint }: Target): void {
-  requireScope(principal, checkpoint, 'write')
-  if (!rolesThatPublish(checkpoint.owner).includes(principal.role)) {
-    throw forbidden('Only an admin publishes below this owner.')
-  }
-}
-
 /** What a PUT says of its file, all of it known before the body. */
 function fileOf(request: FastifyRequest): {
   path: FilePath
@@ -317,10 +257,8 @@ function fileOf(request: FastifyRequest): {
   metadata: Metadata
 } {
   const query = request.query as Query
-  const { path } = query
-  if (Array.isArray(path)) throw invalidField('query.path', 'must be given once')
   return {
-    path: pathOrDefault(path),
+    path: pathOrDefault(single(query, 'path')),
     expected: expectedOf(request),
     metadata: metadataOf(query),
   }
@@ -349,23 +287,7 @@ function expectedOf({ headers }: FastifyRequest): ReturnType<typeof expectedSha2
   })
 }
 
-function announcedBytes({ headers }: FastifyRequest): number | undefined {
-  const { 'content-length': length } = headers
-  return length === undefined ? undefined : Number(length)
-}
-
-function metadataOf(query: Query): Metadata {
-  const metadata: Record<string, string> = Object.create(null) as Record<string, string>
-  for (const [key, value] of Object.entries(query)) {
-    if (!key.startsWith(META)) continue
-    if (Array.isArray(value)) throw invalidField(`query.${key}`, 'must be given once')
-    if (key === META) throw invalidField(`query.${key}`, 'must name a key')
-    metadata[key.slice(META.length)] = value ?? ''
-  }
-  return metadata
-}
-
-async function* single<T>(value: T): AsyncGenerator<T, void, undefined> {
+async function* one<T>(value: T): AsyncGenerator<T, void, undefined> {
   yield await Promise.resolve(value)
 }
 

@@ -243,6 +243,47 @@ export const Verdict = Type.Object({
   ),
 })
 
+const Findings = Type.Array(
+  Type.Object({
+    entry: Type.String({
+      description: 'The archive’s member, empty for the file itself; `!` leads into what it holds',
+    }),
+    offset: Type.Integer({ description: 'Of the call or the name, in its pickle' }),
+    global: Type.String({ description: 'What is named: `os.system`' }),
+    via: Type.String({ description: 'The opcode' }),
+    invoked: Type.Boolean({ description: 'Whether it would be called, not only named' }),
+    args_preview: Type.Optional(Type.String()),
+  }),
+)
+
+export const Scan = Type.Object({
+  format: Type.String({ description: 'What it is by its content' }),
+  verdict: Type.String({
+    enum: ['clean', 'refused', 'dangerous'],
+    description:
+      '`clean`: weights that a migration or a publish would take; `dangerous`: loading it would call what no weights need; `refused`: neither',
+  }),
+  findings: Findings,
+  notes: Type.Array(Type.String({ description: 'Why it is refused, and what could not be read' })),
+  sha256: Nullable(Sha256),
+  size: Type.Integer(),
+})
+
+export const Migration = Type.Object({
+  ...Description.properties,
+  migration: Type.Object({
+    source_sha256: Sha256,
+    format: Type.String({ enum: ['torch_zip', 'torch_legacy', 'safetensors'] }),
+    root: Type.String({ description: 'Keys that led to the weights; empty for the whole' }),
+    tensors: Type.Integer(),
+    dropped: Type.Array(Type.String(), {
+      description: 'Values that are no weights and were left out; at most 1,000 are named',
+    }),
+    dropped_total: Type.Integer(),
+    tied: Strings,
+  }),
+})
+
 const TokenFields = {
   id: Type.String(),
   name: Type.String(),

@@ -192,6 +192,22 @@ export const SETTINGS = {
     whole(1, 64),
     '`verify` requests that run at once; up to 8 more wait',
   ),
+  MAX_MIGRATIONS: setting(
+    2,
+    whole(1, 64),
+    'migrations and scans at once, each in a process of its own; more are answered 429',
+  ),
+  MIGRATION_MEMORY_BYTES: setting(
+    GIB,
+    atLeast(128 * MIB),
+    'memory of such a process, above which it is ended and its file refused',
+    '1 GiB',
+  ),
+  MIGRATION_DEADLINE_MS: setting(
+    600_000,
+    whole(100, 86_400_000),
+    'how long such a process may take',
+  ),
   DETECTOR: setting(
     parseDetector(SHIPPED_REF),
     parseDetector,

@@ -9,6 +9,8 @@ export interface Metrics {
   readonly receivedBytes: Counter
   readonly publishes: Counter<'outcome'>
   readonly refusals: Counter<'code' | 'reason'>
+  readonly migrations: Counter<'outcome'>
+  readonly scans: Counter<'verdict'>
   readonly authenticationFailures: Counter<'kind'>
   readonly integrityFailures: Counter
   readonly auditFailures: Counter
@@ -63,6 +65,8 @@ export function createMetrics(readings: Readings): Metrics {
       'code',
       'reason',
     ]),
+    migrations: counter('migrations_total', 'Migrations by outcome', ['outcome']),
+    scans: counter('scans_total', 'Scans by verdict', ['verdict']),
     authenticationFailures: counter(
       'authentication_failures_total',
       'Requests without a good token',

@@ -13,6 +13,8 @@ import { createHashPool, type HashPool } from './hashing/pool.ts'
 import { createSlots } from './hashing/slots.ts'
 import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { createMigrate, type Migrate } from './migrate/migrate.ts'
+import { createScan, type Scan } from './migrate/scan.ts'
 import { openStoresToRead } from './read-only-stores.ts'
 import { createReadiness, NotYet } from './readiness.ts'
 import type { ReadHeld } from './registry/held-files.ts'
@@ -32,6 +34,8 @@ export interface Strongroom {
   readonly audit: AuditLog
   readonly metrics: Metrics
   readonly publish: Publish
+  readonly migrate: Migrate
+  readonly scan: Scan
   readonly readVerified: ReadVerified
   readonly select: Select
   readonly verifyVersion: VerifyVersion
@@ -39,6 +43,8 @@ export interface Strongroom {
   readonly detect: Detect
   readonly uploads: Gate
   readonly verifications: Gate
+  /** Of migrations and scans. */
+  readonly migrations: Gate
   /** Bytes that may be admitted before the vault's floor is reached. */
   readonly roomBytes: () => Promise<number>
   /** Names of the checks that fail; none when the server can do its work. */
@@ -162,6 +168,12 @@ function wire(
     },
   })
 
+  const jobs = {
+    memoryBytes: config.MIGRATION_MEMORY_BYTES,
+    deadlineMs: config.MIGRATION_DEADLINE_MS,
+    maxFileBytes: config.MAX_FILE_BYTES,
+  }
+
   const detect = createDetectors({
     config,
     ledger,
@@ -221,11 +233,14 @@ function wire(
       memoryBytes: config.SELECT_MEMORY_BYTES,
     }),
     publish,
+    migrate: createMigrate(vault, publish, jobs),
+    scan: createScan(vault, jobs),
     detect,
     verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt, onAltered }),
     compareTensors: createCompareTensors(readVerified, pool),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
     verifications: createGate(config.MAX_VERIFICATIONS),
+    migrations: createGate(config.MAX_MIGRATIONS),
     roomBytes,
     failingChecks,
     close: async () => {

@@ -163,11 +163,13 @@ function unpickled(
   } catch (error) {
     if (!(error instanceof PickleError)) throw error
     const { message, offset, facts } = error
+    if (facts.isCutOff === true && pickle.length === options.limits.maxPickleBytes)
+      throw new ConversionRefused('limit', `its pickles have more than ${pickle.length} bytes`, error) // prettier-ignore
     if (facts.global !== undefined) {
       const where = `${shownName(facts.global)} at ${entry}+${offset}${under(facts.path)}`
       throw new UnknownClass(where, error)
     }
-    throw new ConversionRefused('pickle', `${entry} ${message} at byte ${offset}`, error)
+    throw new ConversionRefused('pickle', `${entry}+${offset} ${message}`, error)
   }
 }
 

@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FoldersRefused } from '../folders.ts'
-import { type OpenBlob, type Staged, type Vault, VaultFull } from './vault.ts'
+import { type OpenBlob, type ScratchFile, type Staged, type Vault, VaultFull } from './vault.ts'
 
 // vault/
 //   staging/ID         being written, 0600; swept at start
@@ -78,6 +78,7 @@ export function openVaultToRead(root: string): Vault {
   return {
     ...readingOf(root),
     stage: refuse,
+    scratch: refuse,
     remove: refuse,
     sweepStaging: refuse,
     identify: refuse,
@@ -131,9 +132,30 @@ export async function openLocalVault(root: string): Promise<Vault> {
     }
   }
 
+  async function scratch(): Promise<ScratchFile> {
+    const path = join(staging, randomBytes(16).toString('hex'))
+    const file = await full(open(path, 'wx+', 0o600))
+    let sizeBytes = 0
+    return {
+      fd: file.fd,
+      get sizeBytes() {
+        return sizeBytes
+      },
+      append: async (bytes) => {
+        await full(writeFully(file, sizeBytes, bytes))
+        sizeBytes += bytes.length
+      },
+      discard: async () => {
+        await file.close()
+        await rm(path, { force: true })
+      },
+    }
+  }
+
   return {
     ...readingOf(root),
     stage,
+    scratch,
     remove: async (id) => {
       if (ID.test(id)) await rm(pathOf(id), { force: true })
     },

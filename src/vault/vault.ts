@@ -14,6 +14,15 @@ export interface Staged {
   discard: () => Promise<void>
 }
 
+/** A file that is read and written here and there while a job goes on, and never becomes a blob by itself. */
+export interface ScratchFile {
+  readonly fd: number
+  readonly sizeBytes: number
+  append: (bytes: Uint8Array) => Promise<void>
+  /** Gives its bytes back to the disk. */
+  discard: () => Promise<void>
+}
+
 /** A sealed blob, open for positioned reads by any thread of this process. */
 export interface OpenBlob {
   readonly fd: number
@@ -27,6 +36,8 @@ export interface Vault {
   open: (id: string) => Promise<OpenBlob | undefined>
   /** Ids of all sealed blobs, in no order. */
   list: () => AsyncIterable<string>
+  /** An empty file in staging, open to read and write; what is left of it is swept at the next start. */
+  scratch: () => Promise<ScratchFile>
   /** Removing what isn't there is no error. */
   remove: (id: string) => Promise<void>
   /** Keeps the damaged bytes for a person to look at, out of everyone's reach. */

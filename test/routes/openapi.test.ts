@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { writeSafetensors } from '../../src/safetensors/write.ts'
 import { ADMIN } from '../helpers/server.ts'
+import { GOOD as CHECKPOINT } from '../pickle/assembler.ts'
 import { startDetecting } from './detecting.ts'
 import { type Json, smallFile } from './wire.ts'
 
@@ -106,6 +107,8 @@ t.test('every route of the contract is in it', async (t) => {
     'delete /v1/tokens/{id}',
     'get /v1/audit',
     'get /v1/audit/verify',
+    'post /v1/migrate/{owner}/{name}/{version}',
+    'post /v1/scan',
     'post /detect',
     'post /detect-pii',
     'post /detect/activations',
@@ -191,6 +194,7 @@ const POLICY = {
   max_size: null,
 }
 
+const GOOD = Buffer.from(CHECKPOINT)
 const MAIL = 'Mail jane.doe@example.org'
 const EVERYTHING = { redact: { email: '…' }, include_text: true, explain: true, language: 'en' }
 
@@ -220,6 +224,7 @@ t.test('live answers are what the document says', async (t) => {
       { name: 'activations', dtype: 'F32', shape, bytes: new Uint8Array(4 * 2 * 32) },
     ]),
   })
+  const bytes = { token: ADMIN, method: 'POST' }
   const english = { text: `${MAIL} now`, language: 'en' }
 
   await checkAnswer(t, 'createToken', made)
@@ -259,6 +264,11 @@ t.test('live answers are what the document says', async (t) => {
     ['withdrawVersion', '/v1/checkpoints/acme/form/1.0', send('DELETE', { reason: 5 })],
     ['withdrawVersion', '/v1/checkpoints/acme/form/9.9', { token: ADMIN, method: 'DELETE' }],
     ['getVersion', '/v1/checkpoints/acme/form/1.0'],
+    ['migrateCheckpoint', '/v1/migrate/acme/legacy/1', { ...bytes, body: GOOD }],
+    ['migrateCheckpoint', '/v1/migrate/acme/legacy/1', { ...bytes, body: GOOD }],
+    ['migrateCheckpoint', '/v1/migrate/acme/legacy/2', { ...bytes, body: 'cos\nsystem\n(tR.' }],
+    ['scanFile', '/v1/scan', { ...bytes, body: 'cos\nsystem\n(tR.' }],
+    ['scanFile', '/v1/scan', { ...bytes, token: reader }],
     ['setOwnerPolicy', '/v1/owners/acme/policy', send('PUT', {})],
     ['setOwnerPolicy', '/v1/owners/acme/policy', { ...send('PUT', {}), token: reader }],
     ['getOwnerPolicy', '/v1/owners/acme/policy'],

@@ -33,7 +33,8 @@ process.once('message', (job: Job) => {
   try {
     answer = answerTo(job)
   } catch (error) {
-    answer = { kind: 'failed', message: error instanceof Error ? (error.stack ?? '') : '' }
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    answer = { kind: 'failed', message: error instanceof Error ? (error.stack ?? '') : '', code }
   }
   process.send?.(answer, () => {
     process.disconnect()

@@ -40,5 +40,5 @@ export type Answer =
   | { readonly kind: 'converted'; readonly converted: Converted }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   | { readonly kind: 'scanned'; readonly report: ScanReport }
-  /** The fault is ours. */
-  | { readonly kind: 'failed'; readonly message: string }
+  /** The fault is ours, or the disk's. */
+  | { readonly kind: 'failed'; readonly message: string; readonly code: string | undefined }

@@ -80,7 +80,7 @@ export async function runJob(
     // V8's own limit of the heap, met between two looks at the process.
     if (/heap out of memory|Reached heap limit/.test(ending))
       return { kind: 'stopped', why: 'memory' }
-    return { kind: 'failed', message: ending }
+    return { kind: 'failed', message: ending, code: undefined }
   } finally {
     clearTimeout(deadline)
     clearInterval(watch)

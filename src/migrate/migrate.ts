@@ -1,0 +1,102 @@
+import { createReadStream } from 'node:fs'
+import { RegistryError } from '../errors.ts'
+import type { Converted, Refusal } from '../pickle/job/messages.ts'
+import { type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
+import { type ScratchFile, type Vault, VaultFull } from '../vault/vault.ts'
+import type { FilePath } from '../registry/names.ts'
+import type { Publish, PublishRequest } from '../registry/publish.ts'
+import type { Metadata } from '../registry/version-metadata.ts'
+import { findingOf } from './findings.ts'
+import { JobFailed } from './job-failed.ts'
+import { withUpload } from './upload.ts'
+
+export interface MigrationRequest extends Pick<
+  PublishRequest,
+  'principal' | 'address' | 'checkpoint' | 'version'
+> {
+  readonly body: AsyncIterable<Uint8Array>
+  /** Of the new file in the version. */
+  readonly path: FilePath
+  readonly metadata: Metadata
+  /** Keys that lead to the weights, joined with dots; undefined to look for them. */
+  readonly root: string | undefined
+  readonly signal: AbortSignal
+}
+
+export interface Migrated {
+  readonly outcome: Awaited<ReturnType<Publish>>
+  readonly converted: Converted
+}
+
+/**
+ * Makes safetensors of a legacy checkpoint and publishes that. The checkpoint is in staging only while it is read.
+ *
+ * @throws {RegistryError} MIGRATION_REFUSED with reason and findings, and what publishing throws.
+ */
+export type Migrate = (request: MigrationRequest) => Promise<Migrated>
+
+const MOST_FINDINGS_TOLD = 100
+const READ_BYTES = 1024 * 1024
+
+export function createMigrate(
+  vault: Vault,
+  publish: Publish,
+  limits: JobLimits & { readonly maxFileBytes: number | undefined },
+): Migrate {
+  return async function migrate({ body, path, metadata, root, signal, ...request }) {
+    const target = await vault.scratch()
+    try {
+      const converted = await withUpload(vault, body, limits.maxFileBytes, (source) =>
+        convert(source, target, root, signal),
+      )
+      const outcome = await publish({
+        ...request,
+        files: single({ path, body: bytesOf(target), announcedBytes: undefined }),
+        facts: () => ({ metadata, expected: new Map(), held: [] }),
+      })
+      return { outcome, converted }
+    } finally {
+      await target.discard()
+    }
+  }
+
+  async function convert(
+    { fd, sizeBytes }: ScratchFile,
+    target: ScratchFile,
+    root: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Converted> {
+    const outcome = await runJob(
+      { kind: 'convert', sizeBytes, root, writesTiedTwice: false, isOpaqueAllowed: false },
+      { source: fd, target: target.fd },
+      limits,
+      signal,
+    )
+    if (outcome.kind === 'converted') return outcome.converted
+    if (outcome.kind === 'refused') throw refused(outcome.refusal)
+    if (outcome.kind === 'stopped' && outcome.why !== 'aborted')
+      throw refused({ reason: 'limit', message: stopReason(outcome.why, limits), findings: [] })
+    const failed = new JobFailed(outcome)
+    const isFull = outcome.kind === 'failed' && ['ENOSPC', 'EDQUOT'].includes(outcome.code ?? '')
+    throw isFull ? new VaultFull('the vault is full', { cause: failed }) : failed
+  }
+}
+
+function refused({
+  reason,
+  message,
+  findings,
+}: Pick<Refusal, 'reason' | 'message' | 'findings'>): RegistryError {
+  return new RegistryError('MIGRATION_REFUSED', `Refused: ${message}`, {
+    reason,
+    findings: findings.slice(0, MOST_FINDINGS_TOLD).map(findingOf),
+  })
+}
+
+/** A converted checkpoint; whoever wrote it is gone by now. */
+const bytesOf = ({ fd }: ScratchFile): AsyncIterable<Uint8Array> =>
+  createReadStream('', { fd, start: 0, autoClose: false, highWaterMark: READ_BYTES })
+
+async function* single<T>(value: T): AsyncGenerator<T, void, undefined> {
+  yield await Promise.resolve(value)
+}
