@@ -45,15 +45,8 @@ export async function runJob(
   signal?: AbortSignal,
 ): Promise<Outcome> {
   if (signal?.aborted === true) return { kind: 'stopped', why: 'aborted' }
-  const [command, ...args] = [
-    ...(await networkGuard()),
-    process.execPath,
-    '--permission',
-    `--allow-fs-read=${SOURCES}*`,
-    `--allow-fs-read=${PACKAGE}`,
-    `--max-old-space-size=${Math.ceil(memoryBytes / MIB)}`,
-    CHILD,
-  ] as const
+  const heap = `--max-old-space-size=${Math.ceil(memoryBytes / MIB)}`
+  const [command, ...args] = await guarded(heap, CHILD)
   const child = spawn(command, args, {
     env: { PATH: process.env['PATH'] },
     serialization: 'advanced',
@@ -86,6 +79,19 @@ export async function runJob(
     clearInterval(watch)
     signal?.removeEventListener('abort', onAbort)
   }
+}
+
+/** The command that runs Node with these arguments, allowed no more than to read this program's own files. */
+export async function guarded(...args: readonly string[]): Promise<[string, ...string[]]> {
+  const node = [
+    process.execPath,
+    '--permission',
+    `--allow-fs-read=${SOURCES}*`,
+    `--allow-fs-read=${PACKAGE}`,
+    ...args,
+  ] as const
+  const [guard, ...more] = await networkGuard()
+  return guard === undefined ? [...node] : [guard, ...more, ...node]
 }
 
 /** What it sent before it was gone, and how it ended. */
