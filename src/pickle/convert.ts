@@ -59,52 +59,46 @@ export function convert(from: OpenFile, targetFd: number, options: ConversionOpt
   const write = (bytes: Uint8Array, begin: number): void => {
     writeAll(targetFd, bytes, begin)
   }
-  const sourceSha256 = writeTensors(source, weights, write)
+  const bytesOf = createTensorReader(source, checkpoint)
+  const sourceSha256 = writeTensors(source, weights, bytesOf, write)
   const header = headerOf(plan, sourceSha256)
   write(header, 0)
-  // Whoever gave the file syncs it: what that takes passes while it is read back.
+  // Whoever gave the file syncs it: most of what that takes passes while it is read back.
   fdatasync(targetFd, () => undefined)
-  const target = sourceOf(targetFd, header.length + plan.dataBytes)
-  checkWritten(target, header, allBytes(source, checkpoint, plan.tensors))
+  checkWritten(sourceOf(targetFd, header.length + plan.dataBytes), header, plan.tensors, bytesOf)
   return { ...factsOf(weights), sourceSha256 }
 }
 
 /**
- * What lies in one piece is copied while the checkpoint is read from end to end; the rest is put together behind it.
+ * Tensors that lie in one piece are copied while the checkpoint is read from end to end, the others put together then.
  *
  * @returns the checkpoint's SHA-256
  */
 function writeTensors(
   source: Source,
   { checkpoint, plan }: Weights,
+  bytesOf: TensorReader,
   write: (bytes: Uint8Array, begin: number) => void,
 ): string {
   const { places, isBigEndian } = checkpoint
   const copies: Copy[] = []
-  const others: { readonly tensor: PlannedTensor; readonly to: number }[] = []
+  const others: { readonly view: View; readonly to: number }[] = []
   let to = headerOf(plan, UNKNOWN_SHA256).length
-  for (const tensor of plan.tensors) {
-    const { view } = tensor
-    const from = placeOf(places, view).begin + view.beginByte
+  for (const { view } of plan.tensors) {
+    const from = placeOf(view, places).begin + view.beginByte
     if (isContiguous(view) && !isBigEndian) copies.push({ from, to, sizeBytes: view.sizeBytes })
-    else others.push({ tensor, to })
+    else others.push({ view, to })
     to += view.sizeBytes
   }
   const sourceSha256 = readThrough(source, places, createCopier(copies, write))
-  for (const { tensor, to: begin } of others) {
+  for (const { view, to: begin } of others) {
     let at = begin
-    for (const bytes of allBytes(source, checkpoint, [tensor])) {
+    for (const bytes of bytesOf(view)) {
       write(bytes, at)
       at += bytes.length
     }
   }
   return sourceSha256
-}
-
-function placeOf(places: Checkpoint['places'], { storage }: View): StoragePlace {
-  const place = places.get(storage.key)
-  if (place === undefined) throw new Error('a storage without a place')
-  return place
 }
 
 /** What `convert` would make of it, without writing. @throws {ConversionRefused} as it would */
@@ -137,19 +131,23 @@ const ofSafetensors = (facts: ReturnType<typeof passThrough>): Conversion => ({
   opaque: [],
 })
 
-/** Of all tensors, one behind the other. */
-function* allBytes(
-  source: Source,
-  { places, isBigEndian }: Checkpoint,
-  tensors: readonly PlannedTensor[],
-): Generator<Uint8Array> {
+/** The bytes of a tensor as they are to be written, in pieces, each of them gone when the next is asked for. */
+type TensorReader = (view: View) => Generator<Uint8Array>
+
+function createTensorReader(source: Source, { places, isBigEndian }: Checkpoint): TensorReader {
   const readView = createViewReader(source)
-  for (const { view } of tensors) {
-    for (const bytes of readView(placeOf(places, view).begin, view)) {
+  return function* (view) {
+    for (const bytes of readView(placeOf(view, places).begin, view)) {
       if (isBigEndian) swap(bytes, view.dtype === 'C64' ? 4 : view.elementBytes)
       yield bytes
     }
   }
+}
+
+function placeOf({ storage }: View, places: Checkpoint['places']): StoragePlace {
+  const place = places.get(storage.key)
+  if (place === undefined) throw new Error('a storage without a place')
+  return place
 }
 
 /** Turns each number round. */
@@ -165,8 +163,13 @@ function writeAll(fd: number, bytes: Uint8Array, begin: number): void {
     written += writeSync(fd, bytes, written, bytes.length - written, begin + written)
 }
 
-/** @param wanted the bytes of the tensors, read anew */
-function checkWritten(target: Source, header: Uint8Array, wanted: Iterable<Uint8Array>): void {
+/** Reads the new file from its begin to its end, and the tensors of the checkpoint anew. */
+function checkWritten(
+  target: Source,
+  header: Uint8Array,
+  tensors: readonly PlannedTensor[],
+  bytesOf: TensorReader,
+): void {
   const validator = createValidator({ fileBytes: target.sizeBytes })
   const buffer = new Uint8Array(Math.min(READ_BYTES, target.sizeBytes))
   let at = 0
@@ -182,6 +185,6 @@ function checkWritten(target: Source, header: Uint8Array, wanted: Iterable<Uint8
     }
   }
   check(header)
-  for (const bytes of wanted) check(bytes)
+  for (const { view } of tensors) for (const bytes of bytesOf(view)) check(bytes)
   validator.end()
 }

@@ -8,8 +8,8 @@ const PIECE_BYTES = 16 * 1024 * 1024
 /** Reading so many bytes too much costs about what another read does. */
 const READ_COSTS_BYTES = 16 * 1024
 
-/** Scattered elements cost a read each: of all bytes of the file, with 64 MiB more, so often. */
-const MOST_TIMES = 512
+/** Scattered elements cost a read each: of all bytes of the file, with 64 MiB more, so often. A conversion reads twice. */
+const MOST_TIMES = 1024
 const SLACK_BYTES = 64 * 1024 * 1024
 
 /** Part of a view: where it begins, in bytes of the source, and its dimensions in elements. */
