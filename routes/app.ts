@@ -28,11 +28,12 @@ import { publishRoutes } from './publish.ts'
 import { refuseWrites } from './read-only.ts'
 import { askForBody, markAwaitingContinue } from './refuse.ts'
 import { selectRoutes } from './select.ts'
+import { serializers } from './serializers.ts'
 import { createServeBytes } from './serve-bytes.ts'
 import { tensorRoutes } from './tensors.ts'
 import { tagRoutes } from './tags.ts'
 import { tokenRoutes } from './tokens.ts'
-import { buildValidator } from './validators.ts'
+import { validators } from './validators.ts'
 import { withdrawRoutes } from './withdraw.ts'
 
 /** Names are at most 512 bytes, and each byte may come percent-encoded. */
@@ -68,12 +69,13 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     forceCloseConnections: 'idle',
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    schemaController: { compilersFactory: { buildValidator } },
     frameworkErrors: (error, request, reply) => {
       void answer(error, request, reply)
     },
     clientErrorHandler: answerParseError,
   })
+  fastify.setValidatorCompiler(validators())
+  fastify.setSerializerCompiler(serializers())
   prepareServer(fastify.server, fastify, config.MAX_CONNECTIONS)
 
   const strangers = countStrangers((address, requests) => {

@@ -1,37 +1,41 @@
 import AjvCompiler from '@fastify/ajv-compiler'
+import type { FastifySchemaCompiler } from 'fastify'
 
-/** A field that nobody knows is an error rather than dropped. */
-const STRICT = { removeAdditional: false } as const
+type Validate = ReturnType<FastifySchemaCompiler<unknown>>
+
+/**
+ * A field that nobody knows is an error rather than dropped. That the schemas are schemas is tested: to find out at
+ * every start would be a large part of it.
+ */
+const STRICT = { removeAdditional: false, validateSchema: false } as const
 /** Every field that is wrong is told, not only the first. */
 const THOROUGH = { ...STRICT, allErrors: true } as const
 /** In a body of more values than this only the first error is looked for: a megabyte of errors takes its time. */
 const THOROUGH_VALUES = 100
 
-type Validator = ReturnType<ReturnType<AjvCompiler.BuildCompilerFromPool>>
-
 /**
  * Parameters come as text, so that "3" has to pass for 3 there. A JSON body has types of its own and is held to
  * them: coerced, a null would turn into an empty text, and a number into a token's name.
+ *
+ * A schema is compiled when something is first judged by it.
  */
-export const buildValidator: AjvCompiler.BuildCompilerFromPool = (shared) => {
+export function validators(): FastifySchemaCompiler<unknown> {
   const build = AjvCompiler()
-  const parameters = build(shared, { customOptions: THOROUGH })
-  const shortBodies = build(shared, { customOptions: { ...THOROUGH, coerceTypes: false } })
-  const longBodies = build(shared, { customOptions: { ...STRICT, coerceTypes: false } })
-  return (route) =>
-    isOfBody(route) ? bySize(shortBodies(route), longBodies(route)) : parameters(route)
-}
-
-function bySize(forShort: Validator, forLong: Validator): Validator {
-  const { schema, schemaEnv } = forShort
-  const judge = (body: unknown): body is unknown => {
-    const validator = holdsMoreThan(THOROUGH_VALUES, body) ? forLong : forShort
-    const isValid = validator(body) === true
-    validate.errors = validator.errors ?? null
-    return isValid
+  const parameters = build({}, { customOptions: THOROUGH })
+  const shortBodies = build({}, { customOptions: { ...THOROUGH, coerceTypes: false } })
+  const longBodies = build({}, { customOptions: { ...STRICT, coerceTypes: false } })
+  const forBody = (body: unknown) =>
+    holdsMoreThan(THOROUGH_VALUES, body) ? longBodies : shortBodies
+  return (route) => {
+    const validate: Validate = (value: unknown) => {
+      const compile = route.httpPart === 'body' ? forBody(value) : parameters
+      const validator = compile(route)
+      const isValid = validator(value) === true
+      validate.errors = validator.errors ?? null
+      return isValid
+    }
+    return validate
   }
-  const validate: Validator = Object.assign(judge, { schema, schemaEnv })
-  return validate
 }
 
 function holdsMoreThan(limit: number, body: unknown): boolean {
@@ -49,6 +53,3 @@ function holdsMoreThan(limit: number, body: unknown): boolean {
   }
   return false
 }
-
-const isOfBody = (route: unknown): boolean =>
-  typeof route === 'object' && route !== null && 'httpPart' in route && route.httpPart === 'body'

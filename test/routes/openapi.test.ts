@@ -13,17 +13,20 @@ const OPENAPI_3_1 = JSON.parse(
   readFileSync(new URL('openapi-3.1.schema.json', import.meta.url), 'utf8'),
 ) as Json
 
+type Content = Readonly<Record<string, { readonly schema: Json }>>
 interface Operation {
   readonly operationId: string
   readonly summary?: string
   readonly description?: string
   readonly tags?: readonly string[]
   readonly security: readonly Json[]
-  readonly parameters?: readonly { readonly in: string; readonly name: string }[]
-  readonly requestBody?: { readonly content: Json }
-  readonly responses: Readonly<
-    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: Json }>> }>
-  >
+  readonly parameters?: readonly {
+    readonly in: string
+    readonly name: string
+    readonly schema: Json
+  }[]
+  readonly requestBody?: { readonly content: Content }
+  readonly responses: Readonly<Record<string, { readonly content?: Content }>>
 }
 interface Document {
   readonly openapi: string
@@ -47,9 +50,10 @@ t.test('the document is valid by the schema of OpenAPI 3.1', async (t) => {
 
 t.test('every schema in it is a JSON Schema', async (t) => {
   for (const { operation } of operations) {
-    for (const { content = {} } of Object.values(operation.responses)) {
-      for (const { schema } of Object.values(content)) t.ok(ajv.validateSchema(schema))
-    }
+    const { parameters = [], requestBody, responses } = operation
+    const contents = [requestBody, ...Object.values(responses)].map((body) => body?.content ?? {})
+    for (const { schema } of [...parameters, ...contents.flatMap((each) => Object.values(each))])
+      t.ok(ajv.validateSchema(schema))
   }
 })
 
