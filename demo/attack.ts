@@ -76,7 +76,9 @@ async function startServer(folder: string, token: string) {
 type Ask = Awaited<ReturnType<typeof startServer>>['ask']
 
 const told = ({ status, body }: Answer): string =>
-  [status, body['code'], body['detail']].filter((part) => part !== undefined).join(' · ')
+  [status, body['code'], body['detail']]
+    .flatMap((part) => (part === undefined ? [] : String(part)))
+    .join(' · ')
 
 async function attackByPickle(ask: Ask, folder: string): Promise<void> {
   const pwned = join(folder, 'pwned.txt')
