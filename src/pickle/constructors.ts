@@ -22,20 +22,18 @@ type Constructor = (args: readonly Value[]) => Value
 const CONSTRUCTORS: Readonly<Record<string, Constructor>> = {
   'collections.OrderedDict': orderedDict,
   'collections.Counter': counter,
-  'torch.Size': ([items]) => ({ kind: 'tuple', items: itemsOf(items) }),
+  // A copy: the list may grow afterwards.
+  'torch.Size': ([items]) => ({ kind: 'tuple', items: [...itemsOf(items)] }),
   'torch.device': () => aside('a device'),
   '_codecs.encode': encoded,
   ...underBothNames('bytearray', bytearray),
-  ...underBothNames('set', ([items]) => ({ kind: 'set', items: itemsOf(items) })),
+  ...underBothNames('set', ([items]) => ({ kind: 'set', items: [...itemsOf(items)] })),
   ...underBothNames('complex', () => aside('a complex number')),
-  'torch._utils._rebuild_tensor': ([storage, offset, size, stride]) =>
-    tensor(storage, offset, size, stride, undefined),
-  'torch._utils._rebuild_tensor_v2': ([storage, offset, size, stride]) =>
-    tensor(storage, offset, size, stride, undefined),
-  'torch._utils._rebuild_tensor_v3': ([storage, offset, size, stride, , , dtype]) =>
-    tensor(storage, offset, size, stride, dtypeOf(dtype)),
-  'torch._utils._rebuild_parameter': ([data]) => tensorOf(data),
-  'torch._utils._rebuild_parameter_with_state': ([data]) => tensorOf(data),
+  'torch._utils._rebuild_tensor': (args) => tensor(args, undefined),
+  'torch._utils._rebuild_tensor_v2': rebuildTensor,
+  'torch._utils._rebuild_tensor_v3': rebuildTensorOfType,
+  'torch._utils._rebuild_parameter': ([data, ...more]) => parameter(data, more, 2),
+  'torch._utils._rebuild_parameter_with_state': ([data, ...more]) => parameter(data, more, 3),
   'torch._tensor._rebuild_from_type_v2': rebuildFromType,
   'torch.serialization._get_layout': () => aside('a layout'),
 }
@@ -104,7 +102,7 @@ const aside = (what: string): Aside => ({ kind: 'aside', what })
 /** Empty, or of a list of pairs, as Python 2 wrote it. */
 function orderedDict([pairs]: readonly Value[]): Dict {
   const entries = new Map<Value, Value>()
-  if (pairs === undefined) return { kind: 'dict', entries }
+  if (pairs === undefined) return { kind: 'dict', entries, hasAttributes: true }
   for (const pair of itemsOf(pairs)) {
     const [key, value, ...more] = itemsOf(pair)
     if (key === undefined || value === undefined || more.length > 0)
@@ -112,7 +110,7 @@ function orderedDict([pairs]: readonly Value[]): Dict {
     if (entries.has(key)) throw new Unfit(`has the key ${shown(key)} twice`)
     entries.set(key, value)
   }
-  return { kind: 'dict', entries }
+  return { kind: 'dict', entries, hasAttributes: true }
 }
 
 function counter([counts]: readonly Value[]): Dict {
@@ -150,20 +148,72 @@ function dtypeOf(value: Value | undefined): DtypeName {
   throw new Unfit('wants a dtype')
 }
 
+type View = Tensor | Refused
+
+/** Storage, offset, size, stride, then whether it requires a gradient, its hooks, and signs of it where it has some. */
+function rebuildTensor(args: readonly Value[]): View {
+  const [, , , , requiresGradient, hooks, signs, ...more] = args
+  if (more.length > 0) throw new Unfit('wants at most seven arguments')
+  checkGradient(requiresGradient, hooks)
+  return signed(tensor(args, undefined), signs)
+}
+
+/** The same with a dtype. */
+function rebuildTensorOfType(args: readonly Value[]): View {
+  const [, , , , requiresGradient, hooks, dtype, signs, ...more] = args
+  if (more.length > 0) throw new Unfit('wants at most eight arguments')
+  checkGradient(requiresGradient, hooks)
+  return signed(tensor(args, dtypeOf(dtype)), signs)
+}
+
+/** Nothing of them is kept. */
+function checkGradient(requiresGradient: Value | undefined, hooks: Value | undefined): void {
+  if (typeof requiresGradient !== 'boolean' || (hooks !== null && !isKind(hooks, 'dict')))
+    throw new Unfit('wants a truth and a dict of hooks')
+}
+
+/** Where its bytes are another tensor's and its numbers aren't: `{'conj': True}`, `{'neg': True}`. */
+function signed(tensor: Tensor, signs: Value | undefined): View {
+  if (signs === undefined || signs === null) return tensor
+  if (!isKind(signs, 'dict')) throw new Unfit('wants a dict of signs')
+  const isPlain = [...signs.entries.values()].every((sign) => sign === false)
+  return isPlain ? tensor : refused('a conjugate or a negative of other bytes')
+}
+
+/** @param more whether it requires a gradient, its hooks, and attributes where it has some */
+function parameter(data: Value | undefined, more: readonly Value[], wanted: number): View {
+  const [requiresGradient, hooks, attributes] = more
+  if (more.length !== wanted) throw new Unfit(`wants ${wanted + 1} arguments`)
+  checkGradient(requiresGradient, hooks)
+  checkAttributes(attributes)
+  return tensorOf(data)
+}
+
+/** Attributes that are the numbers, and would be set like any other. */
+const NUMBERS: readonly Value[] = ['data', 'real', 'imag']
+
+/** A dict of them, or a pair of that and of what slots hold. */
+function checkAttributes(attributes: Value | undefined): void {
+  for (const part of isKind(attributes, 'tuple') ? attributes.items : [attributes])
+    if (isKind(part, 'dict') && NUMBERS.some((name) => part.entries.has(name)))
+      throw new Unfit('sets the numbers of a tensor anew')
+}
+
 /** Parameters and tensors of types are views of something that may already be refused. */
-function tensorOf(value: Value | undefined): Tensor | Refused {
+function tensorOf(value: Value | undefined): View {
   if (isKind(value, 'tensor') || isKind(value, 'refused')) return value
   throw new Unfit('wants a tensor')
 }
 
-function rebuildFromType([rebuild, type, args]: readonly Value[]): Value {
-  if (!isKind(rebuild, 'global') || !isKind(args, 'tuple'))
-    throw new Unfit('wants a function of this list, a type and a tuple')
+function rebuildFromType([rebuild, type, args, attributes, ...more]: readonly Value[]): Value {
+  if (!isKind(rebuild, 'global') || !isKind(args, 'tuple') || more.length > 0)
+    throw new Unfit('wants a function of this list, a type, a tuple and attributes')
   if (!isKind(type, 'global') || !TENSOR_TYPES.has(nameOf(type)))
     return refused('a tensor of a subclass')
   const full = nameOf(rebuild)
   if (!full.startsWith('torch._utils._rebuild_'))
     throw new Unfit('wants a function that rebuilds a tensor')
+  checkAttributes(attributes)
   return tensorOf(construct(full, args.items))
 }
 
@@ -177,10 +227,7 @@ function integersOf(value: Value | undefined): bigint[] {
 }
 
 function tensor(
-  storage: Value | undefined,
-  offset: Value | undefined,
-  size: Value | undefined,
-  stride: Value | undefined,
+  [storage, offset, size, stride]: readonly Value[],
   dtype: DtypeName | undefined,
 ): Tensor {
   if (!isKind(storage, 'storage')) throw new Unfit('wants a storage')

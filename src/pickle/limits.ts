@@ -8,8 +8,10 @@ export interface ConversionLimits extends CheckpointLimits, StateDictLimits {
 
 export const DEFAULT_LIMITS: ConversionLimits = {
   maxPickleBytes: 64 * 1024 * 1024,
-  maxOpcodes: 5_000_000,
+  // Of a parameter PyTorch writes 40 opcodes and remembers 11 values: so many are 200,000 of them.
+  maxOpcodes: 10_000_000,
   maxValues: 1_000_000,
+  maxMemo: 3_000_000,
   maxBuiltBytes: 512 * 1024 * 1024,
   maxStringBytes: 1024 * 1024,
   maxBytes: 64 * 1024 * 1024,

@@ -22,8 +22,10 @@ import {
 
 export interface MachineLimits extends ReadLimits {
   readonly maxOpcodes: number
-  /** Of the stack, and of the memo. */
+  /** Of the stack. */
   readonly maxValues: number
+  /** Of the memo: PyTorch remembers about eleven for a parameter. */
+  readonly maxMemo: number
   /** What all values take, roughly: five million opcodes can make a gigabyte of empty dicts. */
   readonly maxBuiltBytes: number
 }
@@ -63,7 +65,7 @@ export function unpickle(
   const below: Value[][] = []
   let depth = 0
   let builtBytes = 0
-  const memo = new Map<bigint, Value>()
+  const memo = new Map<number, Value>()
   const storages = new Map<string, Storage>()
   const opaque: Opaque[] = []
   let at: Instruction = { name: 'STOP', offset: begin, end: begin, argument: undefined }
@@ -108,12 +110,12 @@ export function unpickle(
   }
 
   function remember({ argument }: Instruction): void {
-    if (memo.size === limits.maxValues) fail(`remembers more than ${limits.maxValues} values`)
-    memo.set(argument as bigint, top())
+    if (memo.size === limits.maxMemo) fail(`remembers more than ${limits.maxMemo} values`)
+    memo.set(Number(argument), top())
   }
 
   function recall({ argument }: Instruction): void {
-    const value = memo.get(argument as bigint)
+    const value = memo.get(Number(argument))
     if (value === undefined)
       return fail(`asks for the value ${argument as bigint}, which it never kept`)
     push(value)
@@ -183,10 +185,11 @@ export function unpickle(
   }
 
   function build(): void {
-    pop()
+    const state = pop()
     const target = top()
-    // Attributes of a dict, such as `_metadata` of a module's state, are no part of its items.
-    if (!isKind(target, 'dict') && !isKind(target, 'opaque'))
+    if (isKind(target, 'opaque')) return
+    // Attributes of an OrderedDict, such as `_metadata` of a module's state, are no part of its items.
+    if (!isKind(target, 'dict') || target.hasAttributes !== true || !isKind(state, 'dict'))
       fail('sets attributes of what has none')
   }
 

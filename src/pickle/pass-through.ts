@@ -3,6 +3,7 @@ import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator } from '../safetensors/stream.ts'
 import { READ_BYTES } from './read-through.ts'
 import { ConversionRefused } from './refused.ts'
+import { refuseTar } from './refuse-tar.ts'
 import type { Source } from './source.ts'
 
 /** The reference's cap of a header. */
@@ -20,6 +21,7 @@ export function passThrough(
   source: Source,
   write: (bytes: Uint8Array, begin: number) => void,
 ): { tensors: number; dataBytes: number; sourceSha256: string } {
+  refuseTar(source)
   const validator = createValidator({ fileBytes: source.sizeBytes })
   const buffer = new Uint8Array(Math.min(READ_BYTES, source.sizeBytes))
   const whole = createHash('sha256')

@@ -7,6 +7,8 @@ interface Facts {
   readonly via?: string
   /** Keys that lead to where the opcode puts its value. */
   readonly path?: readonly string[]
+  /** Whether more bytes may have made it whole. */
+  readonly isCutOff?: true
 }
 
 /** A pickle that isn't read further: it is damaged, beyond a limit, or asks for what is not done here. */

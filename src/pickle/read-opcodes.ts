@@ -19,13 +19,14 @@ export interface Instruction {
 }
 
 export interface ReadLimits {
+  /** Also of a line of text: numbers, names, escaped strings. */
   readonly maxStringBytes: number
   readonly maxBytes: number
+  /** Text that is no UTF-8, and numbers beyond all measure, are read as something: some Python reads them. */
+  readonly isLenient?: true
 }
 
-/** A line of a protocol's text, a line feed not counted: numbers, names, escaped strings. */
-const MAX_LINE_BYTES = 1024 * 1024
-/** Python itself takes no number of more digits. */
+/** A number of more bytes is none that anybody counts with. */
 const MAX_LONG_BYTES = 4096
 
 /** The instruction at `offset`; never reads beyond the bytes. @throws {PickleError} */
@@ -35,7 +36,7 @@ export function readInstruction(
   limits: ReadLimits,
 ): Instruction {
   const code = pickle[offset]
-  if (code === undefined) throw new PickleError(offset, 'ends without STOP')
+  if (code === undefined) throw new PickleError(offset, 'ends without STOP', { isCutOff: true })
   const opcode = OPCODES.get(code)
   if (opcode === undefined)
     throw new PickleError(offset, `has the unknown opcode 0x${code.toString(16).padStart(2, '0')}`)
@@ -84,7 +85,8 @@ const READERS: Readonly<Record<ArgumentKind, (place: Place) => Read>> = {
 }
 
 function viewOf({ pickle, offset }: Place, begin: number, length: number): Uint8Array {
-  if (length > pickle.length - begin) throw new PickleError(offset, 'ends within an argument')
+  if (length > pickle.length - begin)
+    throw new PickleError(offset, 'ends within an argument', { isCutOff: true })
   return pickle.subarray(begin, begin + length)
 }
 
@@ -115,6 +117,10 @@ function uint(bytes: Uint8Array): bigint {
 }
 
 function long(place: Place, width: 1 | 4): Read {
+  if (place.limits.isLenient === true) {
+    const { argument: bytes, end } = counted(place, width, place.limits.maxBytes)
+    if (bytes.length > MAX_LONG_BYTES) return { argument: undefined, end }
+  }
   const { argument: bytes, end } = counted(place, width, MAX_LONG_BYTES)
   return { argument: BigInt.asIntN(bytes.length * 8, uint(bytes)), end }
 }
@@ -122,12 +128,14 @@ function long(place: Place, width: 1 | 4): Read {
 /** CPython lets halves of surrogate pairs through as they are ('surrogatepass'); no name of a tensor has any. */
 function text(place: Place, width: 1 | 4 | 8): Read {
   const { argument: bytes, end } = counted(place, width, place.limits.maxStringBytes)
-  return { argument: decoded(place.offset, bytes), end }
+  return { argument: decoded(place, bytes), end }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const anyText = new TextDecoder('utf-8', { ignoreBOM: true })
 
-function decoded(offset: number, bytes: Uint8Array): string {
+function decoded({ offset, limits }: Place, bytes: Uint8Array): string {
+  if (limits.isLenient === true) return anyText.decode(bytes)
   try {
     return utf8.decode(bytes)
   } catch {
@@ -135,8 +143,11 @@ function decoded(offset: number, bytes: Uint8Array): string {
   }
 }
 
-function lineAt({ pickle, offset }: Place, begin: number): { line: string; end: number } {
-  const end = pickle.subarray(begin, begin + MAX_LINE_BYTES).indexOf(0x0a)
-  if (end === -1) throw new PickleError(offset, 'has an argument without an end')
-  return { line: decoded(offset, pickle.subarray(begin, begin + end)), end: begin + end + 1 }
+function lineAt(place: Place, begin: number): { line: string; end: number } {
+  const { pickle, offset, limits } = place
+  const bytes = pickle.subarray(begin, begin + limits.maxStringBytes)
+  const length = bytes.indexOf(0x0a)
+  if (length === -1)
+    throw new PickleError(offset, 'has an argument without an end', bytes.length < limits.maxStringBytes ? { isCutOff: true } : {}) // prettier-ignore
+  return { line: decoded(place, bytes.subarray(0, length)), end: begin + length + 1 }
 }

@@ -38,6 +38,8 @@ export interface Tuple {
 export interface Dict {
   readonly kind: 'dict'
   readonly entries: Map<Value, Value>
+  /** An OrderedDict's, which may be set; a plain dict has none. */
+  readonly hasAttributes?: true
 }
 
 export interface SetOf {

@@ -7,6 +7,7 @@ import type { ConversionLimits } from './limits.ts'
 import { SOURCE_KEY } from './own-keys.ts'
 import { type Plan, planOf } from './plan.ts'
 import { ConversionRefused } from './refused.ts'
+import { refuseTar } from './refuse-tar.ts'
 import type { Source } from './source.ts'
 import { type StateDict, stateDictOf } from './state-dict.ts'
 import { shown } from './values.ts'
@@ -31,20 +32,28 @@ export const UNKNOWN_SHA256 = '0'.repeat(64)
 const SLACK_BYTES = 64 * 1024 * 1024
 
 /** @throws {ConversionRefused} */
-export function readWeights(source: Source, options: ConversionOptions): Weights {
-  const checkpoint = readCheckpoint(source, options)
+export const readWeights = (source: Source, options: ConversionOptions): Weights =>
+  weightsOf(readCheckpoint(source, options), source.sizeBytes, options)
+
+/** @throws {ConversionRefused} */
+export function weightsOf(
+  checkpoint: Checkpoint,
+  sizeBytes: number,
+  options: ConversionOptions,
+): Weights {
   const stateDict = stateDictOf(checkpoint.value, options.root, options.limits)
   const plan = planOf(stateDict, {
     writesTiedTwice: options.writesTiedTwice,
-    maxDataBytes: source.sizeBytes * options.limits.maxGrowth + SLACK_BYTES,
+    maxDataBytes: sizeBytes * options.limits.maxGrowth + SLACK_BYTES,
   })
   const header = headerOf(plan, UNKNOWN_SHA256)
   checkHeader(header, plan.dataBytes)
   return { checkpoint, stateDict, plan }
 }
 
-/** By what its first bytes are, whatever the file is named. */
-function readCheckpoint(source: Source, options: ConversionOptions): Checkpoint {
+/** By what its first bytes are, whatever the file is named. @throws {ConversionRefused} */
+export function readCheckpoint(source: Source, options: ConversionOptions): Checkpoint {
+  refuseTar(source)
   const format = looksLike(source.take(0, Math.min(HEAD_BYTES, source.sizeBytes)))
   if (format === 'torch_zip') return readZipCheckpoint(source, options)
   if (format === 'torch_legacy') return readLegacyCheckpoint(source, options)

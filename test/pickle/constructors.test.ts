@@ -11,6 +11,11 @@ import { isKind, type Value } from '../../src/pickle/values.ts'
 const list = (...items: Value[]): Value => ({ kind: 'list', items })
 const tuple = (...items: Value[]): Value => ({ kind: 'tuple', items })
 const dict = (...entries: [Value, Value][]): Value => ({ kind: 'dict', entries: new Map(entries) })
+const ordered = (...entries: [Value, Value][]): Value => ({
+  kind: 'dict',
+  entries: new Map(entries),
+  hasAttributes: true,
+})
 const global = (module: string, name: string): Value => ({ kind: 'global', module, name })
 const dtype = (name: string): Value => globalValue('torch', name) ?? null
 
@@ -29,10 +34,10 @@ function isUnfit(act: () => unknown): boolean {
 const REBUILD = 'torch._utils._rebuild_'
 
 t.test('what is known is built as data', async (t) => {
-  t.strictSame(construct('collections.OrderedDict', []), dict())
+  t.strictSame(construct('collections.OrderedDict', []), ordered())
   t.strictSame(
     construct('collections.OrderedDict', [list(tuple('a', 1n), list('b', null))]),
-    dict(['a', 1n], ['b', null]),
+    ordered(['a', 1n], ['b', null]),
   )
   t.strictSame(construct('collections.Counter', []), dict())
   t.strictSame(construct('collections.Counter', [dict(['a', 2n])]), dict(['a', 2n]))
@@ -66,15 +71,16 @@ t.test('tensors are built as views, whatever rebuilt them', async (t) => {
     ]),
     { ...wanted, storage: BYTES, dtype: 'uint16' },
   )
-  for (const parameter of ['parameter', 'parameter_with_state'])
-    t.equal(construct(`${REBUILD}${parameter}`, [built ?? null, true, dict(), dict()]), built)
+  t.equal(construct(`${REBUILD}parameter`, [built ?? null, true, dict()]), built)
+  for (const attributes of [dict(), dict(['partition', 1n]), tuple(dict(), dict(['slot', 1n])), null])
+    t.equal(construct(`${REBUILD}parameter_with_state`, [built ?? null, true, dict(), attributes]), built) // prettier-ignore
   for (const [module, type] of [
     ['torch', 'Tensor'],
     ['torch.nn.parameter', 'Parameter'],
   ] as const)
     // prettier-ignore
     t.strictSame(
-      construct('torch._tensor._rebuild_from_type_v2', [global('torch._utils', '_rebuild_tensor_v2'), global(module, type), tuple(...view), dict()]), // prettier-ignore
+      construct('torch._tensor._rebuild_from_type_v2', [global('torch._utils', '_rebuild_tensor'), global(module, type), tuple(...view), dict()]), // prettier-ignore
       wanted,
     )
 })
@@ -95,8 +101,40 @@ t.test('tensors of kinds without a file format are recognised', async (t) => {
   const subclass = [global('torch._utils', '_rebuild_tensor_v2'), { kind: 'opaque', global: { module: 'a', name: 'B' }, offset: 0 }, tuple(), dict()] as const // prettier-ignore
   t.match(construct('torch._tensor._rebuild_from_type_v2', subclass), { kind: 'refused' })
   const sparse = construct(`${REBUILD}sparse_tensor`, []) ?? null
-  t.equal(construct(`${REBUILD}parameter`, [sparse]), sparse, 'a parameter of one is one')
+  t.equal(
+    construct(`${REBUILD}parameter`, [sparse, true, dict()]),
+    sparse,
+    'a parameter of one is one',
+  )
 })
+
+t.test(
+  'numbers that are the conjugate or the negative of those in the file are told',
+  async (t) => {
+    const view = [FLOATS, 0n, tuple(2n), tuple(1n), false, dict()]
+    const rebuilt = (signs: Value): Value | undefined =>
+      construct(`${REBUILD}tensor_v2`, [...view, signs])
+    for (const sign of ['conj', 'neg'])
+      t.match(rebuilt(dict([sign, true])), { kind: 'refused', what: /conjugate or a negative/ })
+    t.match(construct(`${REBUILD}tensor_v3`, [...view, dtype('complex64'), dict(['conj', true])]), {
+      kind: 'refused',
+    })
+    for (const signs of [null, dict(), dict(['conj', false])])
+      t.match(rebuilt(signs), { kind: 'tensor' })
+  },
+)
+
+t.test('a size is what it was made of, whatever becomes of that', async (t) => {
+  const items: Value[] = [2n]
+  const size = construct('torch.Size', [{ kind: 'list', items }])
+  const set = construct('builtins.set', [{ kind: 'list', items }])
+  items.push(3n)
+  t.strictSame(size, tuple(2n))
+  t.strictSame(set, { kind: 'set', items: [2n] })
+})
+
+const VIEW = [FLOATS, 0n, tuple(2n), tuple(1n)]
+const TENSOR: Value = { kind: 'tensor', storage: { kind: 'storage', key: '0', dtype: 'float32', count: 6n }, dtype: 'float32', offset: 0n, shape: [2n], strides: [1n] } // prettier-ignore
 
 const UNFIT: readonly (readonly [string, readonly Value[]])[] = [
   ['collections.OrderedDict', [1n]],
@@ -127,6 +165,20 @@ const UNFIT: readonly (readonly [string, readonly Value[]])[] = [
   [`${REBUILD}tensor`, [BYTES, 0n, tuple(), tuple()]],
   [`${REBUILD}tensor_v3`, [BYTES, 0n, tuple(), tuple(), false, dict(), 'uint16']],
   [`${REBUILD}tensor_v3`, [BYTES, 0n, tuple(), tuple()]],
+  [`${REBUILD}tensor_v2`, [...VIEW]],
+  [`${REBUILD}tensor_v2`, [...VIEW, 1n, dict()]],
+  [`${REBUILD}tensor_v2`, [...VIEW, false, list()]],
+  [`${REBUILD}tensor_v2`, [...VIEW, false, dict(), list()]],
+  [`${REBUILD}tensor_v2`, [...VIEW, false, dict(), null, null]],
+  [`${REBUILD}tensor_v3`, [...VIEW, false, dict(), dtype('float32'), null, null]],
+  [`${REBUILD}parameter`, [TENSOR]],
+  [`${REBUILD}parameter`, [TENSOR, true]],
+  [`${REBUILD}parameter`, [TENSOR, true, dict(), dict()]],
+  [`${REBUILD}parameter_with_state`, [TENSOR, true, dict()]],
+  // Its numbers would be another tensor's.
+  [`${REBUILD}parameter_with_state`, [TENSOR, true, dict(), dict(['data', TENSOR])]],
+  [`${REBUILD}parameter_with_state`, [TENSOR, true, dict(), tuple(null, dict(['real', TENSOR]))]],
+  ['torch._tensor._rebuild_from_type_v2', [global('torch._utils', '_rebuild_tensor'), global('torch', 'Tensor'), tuple(...VIEW), dict(['data', TENSOR])]], // prettier-ignore
   [`${REBUILD}parameter`, []],
   [`${REBUILD}parameter`, [dict()]],
   [`${REBUILD}parameter`, [{ kind: 'aside', what: 'a device' }]],

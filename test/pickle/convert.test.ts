@@ -138,10 +138,7 @@ t.test('other formats are refused by name', async (t) => {
 t.test('what would run is named with its place, and isn’t run', async (t) => {
   const attack = dict({ weight: tensor(), Ω: call('os', 'system', text('echo hello')) })
   t.match(refused(checkpoint(attack)), /^pickle: os\.system at data\.pkl\+\d+ under "Ω"$/)
-  t.match(
-    refused(legacy({ object: pickle(attack) })),
-    /^pickle: os\.system at the object\+\d/,
-  )
+  t.match(refused(legacy({ object: pickle(attack) })), /^pickle: os\.system at the object\+\d/)
   t.match(
     refused(legacy({ system: pickle(call('os', 'system', text('echo hello'))) })),
     /^pickle: os\.system at the writer’s system\+/,

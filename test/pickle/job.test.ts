@@ -87,7 +87,11 @@ t.test('the process may open, start and reach nothing', async (t) => {
 
 t.test('where the system grants it, there is no network', async (t) => {
   const server = createServer((_request, response) => response.end('reached'))
-  await new Promise((listening) => server.listen(0, '127.0.0.1', () => { listening(undefined); }))
+  await new Promise((listening) =>
+    server.listen(0, '127.0.0.1', () => {
+      listening(undefined)
+    }),
+  )
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
   const [command, ...args] = await guarded(

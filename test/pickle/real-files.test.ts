@@ -90,10 +90,7 @@ t.test('classes are refused by name and place', async (t) => {
     refused(read('namespace.pt')),
     'pickle: argparse.Namespace at data.pkl+214 under "hyper_parameters"',
   )
-  t.equal(
-    refused(read('module.pt')),
-    'pickle: torch.nn.modules.linear.Linear at data.pkl+2',
-  )
+  t.equal(refused(read('module.pt')), 'pickle: torch.nn.modules.linear.Linear at data.pkl+2')
 })
 
 t.test('where it is allowed, objects of unknown classes are left out and listed', async (t) => {
@@ -106,5 +103,5 @@ t.test('where it is allowed, objects of unknown classes are left out and listed'
 
 t.test('programs and later protocols are refused for what they are', async (t) => {
   t.match(refused(read('program.pt')), /^not_a_checkpoint: it is a TorchScript program/)
-  t.match(refused(read('protocol-4.pt')), /^pickle: data.pkl is of protocol 4/)
+  t.match(refused(read('protocol-4.pt')), /^pickle: data.pkl\+0 is of protocol 4/)
 })

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
-import { scan, type ScanReport } from '../../src/pickle/scan/report.ts'
+import { scan, SCAN_LIMITS, type ScanReport } from '../../src/pickle/scan/report.ts'
 import { pickles } from '../attacks/pickles.ts'
 import {
   call,
@@ -18,11 +17,10 @@ import {
 import { withSource } from './converting.ts'
 
 const LIMITS = {
-  ...DEFAULT_LIMITS,
+  ...SCAN_LIMITS,
   maxFindings: 100,
   maxEntryBytes: 1024 * 1024,
   maxInflatedBytes: 1024 * 1024,
-  maxNesting: 4,
 }
 
 const scanned = (bytes: Uint8Array): ScanReport =>

@@ -5,7 +5,7 @@ import { isSafetensors, passThrough } from '../pass-through.ts'
 import { readThrough } from '../read-through.ts'
 import { ConversionRefused } from '../refused.ts'
 import type { Source } from '../source.ts'
-import { readWeights } from '../weights.ts'
+import { readCheckpoint, weightsOf } from '../weights.ts'
 import { isAttack, picklesIn, type Pickles, type ScanFinding, type ScanLimits } from './scan.ts'
 
 /** `refused`: nothing hostile was found, and it isn't taken all the same. */
@@ -23,32 +23,41 @@ export interface ScanReport {
   readonly hasPickle: boolean
 }
 
+const ENTRY_BYTES = 64 * 1024 * 1024
+
 export const SCAN_LIMITS: ScanLimits = {
   ...DEFAULT_LIMITS,
+  maxStringBytes: ENTRY_BYTES,
+  maxBytes: ENTRY_BYTES,
+  isLenient: true,
   maxFindings: 1000,
-  maxEntryBytes: 64 * 1024 * 1024,
-  maxInflatedBytes: 256 * 1024 * 1024,
+  maxEntryBytes: ENTRY_BYTES,
+  maxInflatedBytes: 4 * ENTRY_BYTES,
   maxNesting: 4,
+  maxMembers: 600_000,
+  maxPickles: 100_000,
+  maxAllOpcodes: 40_000_000,
+  maxReadBytes: 64 * ENTRY_BYTES,
 }
 
 /** Looks into a file of any kind, by its content, running nothing of it. */
 export function scan(source: Source, limits: ScanLimits = SCAN_LIMITS): ScanReport {
   const pickles = picklesIn(source, limits)
-  const trouble = troubleOf(source)
+  const { trouble, sha256 = readThrough(source) } = judged(source)
   return {
     format: formatOf(source),
     verdict: verdictOf(pickles, trouble === undefined),
     findings: pickles.findings,
     notes: [...(trouble === undefined ? [] : [trouble]), ...pickles.notes],
-    sha256: readThrough(source),
+    sha256,
     hasPickle: pickles.hasPickle,
   }
 }
 
 /** @param isTaken whether all of it was read without complaint. */
-function verdictOf({ findings }: Pickles, isTaken: boolean): Verdict {
+function verdictOf({ findings, isWhole }: Pickles, isTaken: boolean): Verdict {
   if (findings.some(isAttack)) return 'dangerous'
-  return findings.length === 0 && isTaken ? 'clean' : 'refused'
+  return findings.length === 0 && isWhole && isTaken ? 'clean' : 'refused'
 }
 
 function formatOf(source: Source): ScanReport['format'] {
@@ -56,15 +65,19 @@ function formatOf(source: Source): ScanReport['format'] {
   return looksLike(source.take(0, Math.min(HEAD_BYTES, source.sizeBytes)))
 }
 
-/** Why it would not be taken as weights; that it isn't clear which of its parts they are is the caller's to say. */
-function troubleOf(source: Source): string | undefined {
+/** Why it would not be taken as weights, if so; that it isn't clear which of its parts they are is the caller's to say. */
+function judged(source: Source): { readonly trouble?: string; readonly sha256?: string } {
+  let sha256: string | undefined
   try {
-    if (isSafetensors(source)) passThrough(source, () => undefined)
-    else readThrough(source, readWeights(source, CONVERSION).checkpoint.places)
-    return undefined
+    if (isSafetensors(source)) return { sha256: passThrough(source, () => undefined).sourceSha256 }
+    const checkpoint = readCheckpoint(source, CONVERSION)
+    sha256 = readThrough(source, checkpoint.places)
+    weightsOf(checkpoint, source.sizeBytes, CONVERSION)
+    return { sha256 }
   } catch (error) {
     if (!(error instanceof ConversionRefused)) throw error
-    return error.reason === 'root' ? undefined : error.message
+    const trouble = error.reason === 'root' ? {} : { trouble: error.message }
+    return { ...trouble, ...(sha256 === undefined ? {} : { sha256 }) }
   }
 }
 

@@ -1,14 +1,21 @@
 import { HEAD_BYTES } from '../../safetensors/sniff.ts'
 import { sniffPickle } from '../../safetensors/sniff-pickle.ts'
 import { escaped } from '../escaped.ts'
-import type { Source } from '../source.ts'
-import { isHarmless } from './harmless.ts'
-import { createUnpacker, type MembersLimits } from './members.ts'
-import { trace, type TraceFinding, type TraceLimits } from './trace.ts'
+import { type Source, sourceOfBytes } from '../source.ts'
+import type { TraceFinding } from './findings.ts'
+import { createUnpacker, mayHoldFiles, type MembersLimits } from './members.ts'
+import { type Trace, trace, type TraceLimits } from './trace.ts'
 
 export interface ScanLimits extends TraceLimits, MembersLimits {
   /** Pickles in pickles, and files in files. */
   readonly maxNesting: number
+  /** Files in files, in all. */
+  readonly maxMembers: number
+  /** Pickles, in all, and their opcodes. */
+  readonly maxPickles: number
+  readonly maxAllOpcodes: number
+  /** Bytes read of files that may be pickles, in all: members of an archive can lie over one another. */
+  readonly maxReadBytes: number
 }
 
 export interface ScanFinding extends TraceFinding {
@@ -22,64 +29,114 @@ export interface Pickles {
   readonly notes: readonly string[]
   /** Whether there was a pickle at all. */
   readonly hasPickle: boolean
+  /** Whether there is nothing that was left out for what it takes. */
+  readonly isWhole: boolean
 }
+
+/** As much of a file as is read at first: most are no pickle, which shows soon. */
+const FIRST_BYTES = 4096
 
 /** Every pickle of a file: of each member of an archive, one behind the other, and in one another. */
 export function picklesIn(source: Source, limits: ScanLimits): Pickles {
-  const findings: ScanFinding[] = []
+  const attacks: ScanFinding[] = []
+  const others: ScanFinding[] = []
   const notes: string[] = []
   let hasPickle = false
-  const membersOf = createUnpacker(limits, note)
+  let isWhole = true
+  const left = { members: limits.maxMembers, pickles: limits.maxPickles, opcodes: limits.maxAllOpcodes, bytes: limits.maxReadBytes } // prettier-ignore
+  const membersOf = createUnpacker(limits, miss)
 
   function look(entry: string, source: Source, depth: number): void {
     const first = source.take(0, Math.min(HEAD_BYTES, source.sizeBytes))
+    if (depth > limits.maxNesting) {
+      if (isPickle(first) || mayHoldFiles(source, first))
+        miss(`${entry} is nested too deep to be looked into`)
+      return
+    }
     for (const { name, source: inner } of membersOf(entry, source, first)) {
-      if (depth === limits.maxNesting) {
-        note(`${entry || 'it'} holds files that are not looked into`)
+      if (left.members === 0) {
+        miss(`${entry || 'it'} holds more files than are looked into`)
         break
       }
+      left.members -= 1
       look([entry, name].filter((part) => part !== '').join('!'), inner, depth + 1)
     }
     // A pickle that an archive was appended to is one all the same.
-    const begin = dataBegin(first)
-    const length = Math.max(0, Math.min(source.sizeBytes - begin, limits.maxEntryBytes))
-    if (isPickle(source.take(begin, Math.min(length, HEAD_BYTES))))
-      read(entry, source.take(begin, length), depth)
+    read(entry, source, dataBegin(first), depth)
   }
 
-  function read(entry: string, bytes: Uint8Array, depth: number): void {
-    for (let at = 0; at < bytes.length;) {
-      // Behind the first one there may be anything: torch's legacy format goes on with numbers.
-      if (at > 0 && !isPickle(bytes.subarray(at))) return
-      const { end, findings: found, nested, broken } = trace(bytes, at, limits)
-      const told = broken === undefined ? found : found.filter(isNoAccident)
-      if (broken === undefined || told.length > 0) hasPickle = true
-      for (const finding of told) tell({ entry, ...finding })
-      for (const { offset, bytes: inner } of nested)
-        if (isPickle(inner)) {
-          if (depth < limits.maxNesting) read(`${entry}!${offset}`, inner, depth + 1)
-          else note(`${entry || 'it'} holds pickles that are not looked into`)
-        }
-      if (broken !== undefined) {
-        if (isPickle(bytes.subarray(at)))
-          note(`${entry || 'it'} ${broken.why} at byte ${broken.offset}`)
+  function read(entry: string, source: Source, begin: number, depth: number): void {
+    const most = Math.min(source.sizeBytes - begin, limits.maxEntryBytes)
+    if (most <= 0) return
+    for (const length of most > FIRST_BYTES ? [FIRST_BYTES, most] : [most]) {
+      if (length > left.bytes) {
+        miss(`${entry || 'it'} is not looked into: there is too much to read`)
         return
       }
-      at = end
+      left.bytes -= length
+      const bytes = source.take(begin, length)
+      const traces = tracesOf(entry, bytes)
+      if (traces.at(-1)?.isCutOff === true && length < most) continue
+      for (const each of traces) tellTrace(entry, bytes, each, depth)
+      if (traces.at(-1)?.isCutOff === true && begin + length < source.sizeBytes && isPickle(bytes))
+        miss(`${entry || 'it'} is a pickle of more than ${length} bytes`)
+      return
     }
   }
 
+  /** Pickles one behind the other, up to the first that isn't one. */
+  function tracesOf(entry: string, bytes: Buffer): Trace[] {
+    const found: Trace[] = []
+    for (let at = 0; at < bytes.length;) {
+      if (left.pickles === 0 || left.opcodes <= 0) {
+        miss(`${entry || 'it'} holds more pickles than are looked into`)
+        break
+      }
+      const maxOpcodes = Math.min(limits.maxOpcodes, left.opcodes)
+      const each = trace(bytes, at, { ...limits, maxOpcodes })
+      left.pickles -= 1
+      left.opcodes -= each.count
+      if (each.count === maxOpcodes) miss(`${entry || 'it'} has more opcodes than are looked into`)
+      found.push(each)
+      if (each.broken !== undefined) break
+      at = each.end
+    }
+    return found
+  }
+
+  function tellTrace(entry: string, bytes: Buffer, found: Trace, depth: number): void {
+    const { begin, broken, oddity, nested } = found
+    // Anything may look like the first opcodes of a pickle; torch's legacy format goes on with numbers.
+    const isOne = broken === undefined || isPickle(bytes.subarray(begin))
+    const told = broken === undefined ? found.findings : found.findings.filter(isNoAccident)
+    if (broken === undefined || told.length > 0) hasPickle = true
+    for (const finding of told) tell({ entry, ...finding })
+    for (const { offset, bytes: inner } of nested)
+      look(`${entry}!${offset}`, sourceOfBytes(Buffer.from(inner.buffer, inner.byteOffset, inner.length)), depth + 1) // prettier-ignore
+    for (const fault of [oddity, broken])
+      if (fault !== undefined && (isOne || told.length > 0))
+        note(`${entry || 'it'} ${fault.why} at byte ${fault.offset}`)
+  }
+
   function tell(finding: ScanFinding): void {
-    if (findings.length === limits.maxFindings) return
-    findings.push({ ...finding, entry: shown(finding.entry), global: shown(finding.global) })
+    const list = finding.isAttack ? attacks : others
+    if (list.length === limits.maxFindings) return
+    list.push({ ...finding, entry: shown(finding.entry), global: shown(finding.global) })
   }
 
   function note(what: string): void {
     if (notes.length < limits.maxFindings) notes.push(shown(what))
   }
 
+  function miss(what: string): void {
+    isWhole = false
+    note(what)
+  }
+
   look('', source, 0)
-  return { findings, notes, hasPickle }
+  // A thousand harmless names hide no attack.
+  const findings = [...attacks, ...others].slice(0, limits.maxFindings)
+  return { findings, notes, hasPickle, isWhole }
 }
 
 /** Of a name, which is the file's own. */
@@ -105,6 +162,5 @@ function isPickle(bytes: Uint8Array): boolean {
 const isNoAccident = ({ invoked, global }: TraceFinding): boolean =>
   invoked && /^[\w.]+$/.test(global)
 
-/** Calls of what isn't known to build plain data. Making an object of a class without arguments of its own is no call. */
-export const isAttack = ({ invoked, via, global }: ScanFinding): boolean =>
-  invoked && via !== 'NEWOBJ' && (via !== 'BUILD' || global.endsWith('.__dict__')) && !isHarmless(global) // prettier-ignore
+/** More than building data. */
+export const isAttack = (finding: ScanFinding): boolean => finding.isAttack

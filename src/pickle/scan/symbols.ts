@@ -7,13 +7,31 @@ export type Symbol =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'number'; readonly number: bigint | number }
   | { readonly kind: 'list'; readonly items: Symbol[] }
-  /** What is named by GLOBAL, INST or STACK_GLOBAL. */
-  | { readonly kind: 'global'; readonly global: GlobalName; readonly isKnown: boolean }
-  /** What came of a call, of something that isn't known. */
-  | { readonly kind: 'result'; readonly of: string }
+  | NamedSymbol
+  | ObjectSymbol
   | { readonly kind: 'other' }
 
+/** What is named by GLOBAL, INST or STACK_GLOBAL. */
+export interface NamedSymbol {
+  readonly kind: 'global'
+  /** `os.system` */
+  readonly name: string
+  /** Whether a checkpoint is built of it, or plain data beside it. */
+  readonly trust: 'known' | 'harmless' | 'none'
+}
+
+/** What came of a call. */
+export interface ObjectSymbol {
+  readonly kind: 'object'
+  readonly of: string
+  readonly trust: NamedSymbol['trust']
+  /** Whether its attributes were set, which a pickler does once and last. */
+  isBuilt: boolean
+}
+
 export const OTHER: Symbol = { kind: 'other' }
+
+export const fullName = ({ module, name }: GlobalName): string => `${module}.${name}`
 
 const PREVIEW_LENGTH = 120
 const PREVIEW_ITEMS = 8
@@ -35,9 +53,9 @@ function told(symbol: Symbol | undefined, depth: number): string {
       if (depth > 2) return '(…)'
       return `(${symbol.items.slice(0, PREVIEW_ITEMS).map((item) => told(item, depth + 1)).join(', ')}${symbol.items.length > PREVIEW_ITEMS ? ', …' : ''})` // prettier-ignore
     case 'global':
-      return `${symbol.global.module}.${symbol.global.name}`
-    case 'result':
-      return `${symbol.of}(…)`
+      return symbol.name.slice(0, PREVIEW_LENGTH)
+    case 'object':
+      return `${symbol.of.slice(0, PREVIEW_LENGTH)}(…)`
     default:
       return '…'
   }

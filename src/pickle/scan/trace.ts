@@ -7,7 +7,10 @@ import {
   readInstruction,
   type ReadLimits,
 } from '../read-opcodes.ts'
-import { OTHER, preview, type Symbol } from './symbols.ts'
+import { createFindings, type TraceFinding } from './findings.ts'
+import { handedOver, trustOf } from './handed-over.ts'
+import { unescaped, unquoted } from './python-text.ts'
+import { fullName, type NamedSymbol, OTHER, preview, type Symbol } from './symbols.ts'
 
 // A pickle read as any Python would read it, every opcode of every protocol, with symbols in place of values: what it names
 // and what it calls comes out, and nothing is named or called. It goes on after each finding, and what was found before
@@ -16,46 +19,46 @@ import { OTHER, preview, type Symbol } from './symbols.ts'
 export interface TraceLimits extends ReadLimits {
   readonly maxOpcodes: number
   readonly maxValues: number
+  readonly maxMemo: number
+  /** Of attacks, and of what else is found. */
   readonly maxFindings: number
 }
 
-/** Something that a pickle names which isn't known to be plain data. */
-export interface TraceFinding {
-  /** Where it is called; where it is named if it isn't. */
-  readonly offset: number
-  /** `os.system` */
-  readonly global: string
-  readonly via: OpcodeName
-  /** Whether it is called, not only named. */
-  readonly invoked: boolean
-  readonly argsPreview: string | undefined
-}
-
-/** A naming turns into the first call of what it names. */
-type OpenFinding = { -readonly [K in keyof TraceFinding]: TraceFinding[K] }
-
 export interface Trace {
+  readonly begin: number
   /** Behind STOP, or behind the last opcode that was read. */
   readonly end: number
   readonly findings: readonly TraceFinding[]
   /** Strings of bytes that it holds, which may be pickles themselves. */
   readonly nested: readonly { readonly offset: number; readonly bytes: Uint8Array }[]
   /** Why it wasn't read to its STOP. */
-  readonly broken: { readonly offset: number; readonly why: string } | undefined
+  readonly broken: Fault | undefined
+  /** What no pickler writes, and Python's own reader doesn't mind. */
+  readonly oddity: Fault | undefined
+  /** Whether more bytes may have made it whole. */
+  readonly isCutOff: boolean
+  /** Opcodes read. */
+  readonly count: number
+}
+
+interface Fault {
+  readonly offset: number
+  readonly why: string
 }
 
 /** Reads what begins at `begin`. Never throws. */
 export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): Trace {
   let stack: Symbol[] = []
   const below: Symbol[][] = []
-  const memo = new Map<bigint, Symbol>()
-  const findings: OpenFinding[] = []
-  /** Findings of what is named and not called yet. */
-  const named = new Map<Symbol, OpenFinding>()
+  const memo = new Map<number | string, Symbol>()
+  const findings = createFindings(limits.maxFindings, () => fail('has more findings than are told'))
   const nested: { offset: number; bytes: Uint8Array }[] = []
   let at: Instruction = { name: 'STOP', offset: begin, end: begin, argument: undefined }
   let frameEnd = Infinity
+  let oddity: Fault | undefined
   let depth = 0
+  let count = 0
+  let visits = 0
 
   const fail = (why: string): never => {
     throw new PickleError(at.offset, why)
@@ -83,51 +86,66 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     return symbols
   }
 
-  function find(global: string, args?: Symbol): OpenFinding {
-    if (findings.length === limits.maxFindings) fail('has more findings than are told')
-    const { offset, name: via } = at
-    const invoked = args !== undefined
-    const finding = { offset, global, via, invoked, argsPreview: args && preview(args) }
-    findings.push(finding)
-    return finding
+  function symbolOf(global: GlobalName): NamedSymbol {
+    const name = fullName(global)
+    const isKnown = globalValue(global.module, global.name) !== undefined
+    return { kind: 'global', name, trust: trustOf(name, isKnown) }
   }
 
-  function name(global: GlobalName): void {
-    const isKnown = globalValue(global.module, global.name) !== undefined
-    const symbol: Symbol = { kind: 'global', global, isKnown }
-    if (!isKnown) named.set(symbol, find(fullName(global)))
+  function pushGlobal(global: GlobalName): void {
+    const symbol = symbolOf(global)
+    if (symbol.trust !== 'known') findings.tellName(at, symbol.name, symbol)
     push(symbol)
   }
 
-  /** What a call gives; a finding unless what is called is known. */
+  function visit(): void {
+    visits += 1
+    if (visits > limits.maxOpcodes) fail('has arguments that are too entangled')
+  }
+
+  /** What a call gives; a finding unless it builds what is known. Calling what is no function fails in Python too. */
   function call(called: Symbol, args: Symbol): Symbol {
-    const what = calledName(called)
-    if (what === undefined) return OTHER
-    const finding = named.get(called)
-    if (finding === undefined) find(what, args)
-    else {
-      named.delete(called)
-      Object.assign(finding, { offset: at.offset, via: at.name, invoked: true, argsPreview: preview(args) }) // prettier-ignore
-    }
-    return { kind: 'result', of: what }
+    if (called.kind !== 'global' && called.kind !== 'object') return OTHER
+    const what = called.kind === 'global' ? called.name : called.of
+    const isPlain = called.kind === 'global' && called.trust !== 'none'
+    const handed = isPlain ? handedOver(what, args, visit) : undefined
+    if (handed !== undefined) findings.tellCall(at, handed.name, true, args, handed.symbol)
+    const isEmpty = args.kind === 'list' && args.items.length === 0
+    const isAttack = !isPlain && !(called.kind === 'global' && at.name === 'NEWOBJ' && isEmpty)
+    if (isAttack || called.trust !== 'known') findings.tellCall(at, what, isAttack, args, called)
+    if (what === '_codecs.encode') noteEncoded(args)
+    return { kind: 'object', of: what, trust: called.trust, isBuilt: false }
+  }
+
+  /** How protocol 2 writes bytes. */
+  function noteEncoded(args: Symbol): void {
+    const [text] = args.kind === 'list' ? args.items : []
+    if (text?.kind === 'text' && /^[\0-\xff]*$/.test(text.text))
+      nested.push({ offset: at.offset, bytes: Buffer.from(text.text, 'latin1') })
+  }
+
+  /** Something is put into what isn't plain: Python calls a method of it, or changes what a module holds. */
+  function change(target: Symbol, method: string, value: Symbol): void {
+    if (target.kind === 'global') findings.tell(at, `${target.name}.${method}`, true, value)
+    else if (target.kind === 'object' && target.isBuilt)
+      findings.tell(at, `${target.of}.${method}`, true, value)
   }
 
   function stackGlobal(): void {
     const [last, module] = [pop(), pop()]
     if (module.kind === 'text' && last.kind === 'text')
-      name({ module: module.text, name: last.text })
-    else {
-      const symbol: Symbol = { kind: 'result', of: 'what its stack names' }
-      named.set(symbol, find(`${preview(module)}.${preview(last)}`))
-      push(symbol)
-    }
+      pushGlobal({ module: module.text, name: last.text })
+    else pushUnknown(`${preview(module)}.${preview(last)}`)
   }
 
   function extension(): void {
-    const code = at.argument as bigint
-    const what = `the extension ${code} of copyreg`
-    const symbol: Symbol = { kind: 'result', of: what }
-    named.set(symbol, find(what))
+    pushUnknown(`the extension ${at.argument as bigint} of copyreg`)
+  }
+
+  /** Something that only Python could say the name of. */
+  function pushUnknown(what: string): void {
+    const symbol: Symbol = { kind: 'global', name: what, trust: 'none' }
+    findings.tellName(at, what, symbol)
     push(symbol)
   }
 
@@ -142,7 +160,8 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   }
 
   const pushNumber = (): void => {
-    push({ kind: 'number', number: at.argument as bigint | number })
+    const { argument } = at
+    push(argument === undefined ? OTHER : { kind: 'number', number: argument as bigint | number })
   }
   const pushOther = (): void => {
     push(OTHER)
@@ -150,20 +169,26 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   const list = (items: Symbol[]): void => {
     push({ kind: 'list', items })
   }
-  const remember = (key: bigint): void => {
-    if (memo.size === limits.maxValues) fail('remembers too many values')
+  const remember = (key: number | string): void => {
+    if (memo.size === limits.maxMemo) fail('remembers too many values')
     memo.set(key, stack.at(-1) ?? fail('wants a value on an empty stack'))
   }
-  const recall = (key: bigint): void => {
+  const recall = (key: number | string): void => {
     push(memo.get(key) ?? fail('asks for a value that it never kept'))
   }
-  /** Of text protocols. */
-  const keyOf = (line: string): bigint =>
-    /^\d{1,18}$/.test(line.trim()) ? BigInt(line.trim()) : fail('has a key that is no number')
+  /** Of text protocols, as Python's int() reads it: signs, zeros and underscores mean nothing. */
+  const keyOf = (line: string): number | string => {
+    const digits = line
+      .trim()
+      .replace(/^\+/, '')
+      .replace(/(?<=\d)_(?=\d)/g, '')
+    return /^\d{1,15}$/.test(digits) ? Number(digits) : digits
+  }
   /** A value that was added to what is below it. */
-  const add = (symbols: readonly Symbol[]): void => {
+  const add = (symbols: Symbol[], method: string): void => {
     const target = stack.at(-1) ?? fail('wants a value on an empty stack')
     if (target.kind === 'list') for (const symbol of symbols) target.items.push(symbol)
+    else change(target, method, { kind: 'list', items: symbols })
   }
 
   const ACTIONS: Readonly<Record<Exclude<OpcodeName, 'STOP'>, () => void>> = {
@@ -201,9 +226,11 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     NEWTRUE: pushOther,
     NEWFALSE: pushOther,
     STRING: () => {
-      push({ kind: 'text', text: (at.argument as string).replace(/^(['"])(.*)\1$/s, '$2') })
+      push({ kind: 'text', text: unquoted(at.argument as string) })
     },
-    UNICODE: pushText,
+    UNICODE: () => {
+      push({ kind: 'text', text: unescaped(at.argument as string) })
+    },
     BINUNICODE: pushText,
     SHORT_BINUNICODE: pushText,
     BINUNICODE8: pushText,
@@ -249,40 +276,40 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
       list([pop(), pop(), pop()].reverse())
     },
     APPEND: () => {
-      add([pop()])
+      add([pop()], 'append')
     },
     APPENDS: () => {
-      add(popMark())
+      add(popMark(), 'extend')
     },
     ADDITEMS: () => {
-      add(popMark())
+      add(popMark(), 'add')
     },
     SETITEM: () => {
-      add([pop(), pop()].reverse())
+      add([pop(), pop()].reverse(), '__setitem__')
     },
     SETITEMS: () => {
-      add(popMark())
+      add(popMark(), '__setitem__')
     },
     PUT: () => {
       remember(keyOf(at.argument as string))
     },
     BINPUT: () => {
-      remember(at.argument as bigint)
+      remember(Number(at.argument))
     },
     LONG_BINPUT: () => {
-      remember(at.argument as bigint)
+      remember(Number(at.argument))
     },
     MEMOIZE: () => {
-      remember(BigInt(memo.size))
+      remember(memo.size)
     },
     GET: () => {
       recall(keyOf(at.argument as string))
     },
     BINGET: () => {
-      recall(at.argument as bigint)
+      recall(Number(at.argument))
     },
     LONG_BINGET: () => {
-      recall(at.argument as bigint)
+      recall(Number(at.argument))
     },
     PERSID: pushOther,
     BINPERSID: () => {
@@ -293,14 +320,12 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     EXT2: extension,
     EXT4: extension,
     GLOBAL: () => {
-      name(at.argument as GlobalName)
+      pushGlobal(at.argument as GlobalName)
     },
     STACK_GLOBAL: stackGlobal,
     INST: () => {
       const items = popMark()
-      const global = at.argument as GlobalName
-      const isKnown = globalValue(global.module, global.name) !== undefined
-      push(call({ kind: 'global', global, isKnown }, { kind: 'list', items }))
+      push(call(symbolOf(at.argument as GlobalName), { kind: 'list', items }))
     },
     OBJ: () => {
       const [called, ...items] = popMark()
@@ -321,19 +346,21 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     BUILD: () => {
       const state = pop()
       const target = stack.at(-1) ?? fail('wants a value on an empty stack')
-      if (target.kind === 'result') find(`${target.of}.__setstate__`, state)
-      if (target.kind === 'global' && !target.isKnown)
-        find(`${fullName(target.global)}.__dict__`, state)
+      change(target, target.kind === 'global' ? '__dict__' : '__setstate__', state)
+      if (target.kind !== 'object' || target.isBuilt) return
+      target.isBuilt = true
+      if (target.trust !== 'known') findings.tell(at, `${target.of}.__setstate__`, false, state)
     },
   }
 
   let broken: Trace['broken']
+  let isCutOff = false
   try {
-    for (let count = 0, offset = begin; ; count += 1, offset = at.end) {
+    for (let offset = begin; ; count += 1, offset = at.end) {
       at = readInstruction(pickle, offset, limits)
       if (count === limits.maxOpcodes) fail(`has more than ${limits.maxOpcodes} opcodes`)
       if (at.offset < frameEnd && at.end > frameEnd)
-        fail('has a frame that ends within an argument')
+        oddity ??= { offset: at.offset, why: 'has a frame that ends within an argument' }
       if (at.name === 'STOP') {
         pop()
         break
@@ -343,14 +370,7 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   } catch (error) {
     if (!(error instanceof PickleError)) throw error
     broken = { offset: error.offset, why: error.message }
+    isCutOff = error.facts.isCutOff === true
   }
-  return { end: at.end, findings, nested, broken }
-}
-
-const fullName = ({ module, name }: GlobalName): string => `${module}.${name}`
-
-/** Of something that isn't known; undefined where it is. Calling what is no function fails in Python too. */
-function calledName(called: Symbol): string | undefined {
-  if (called.kind === 'global') return called.isKnown ? undefined : fullName(called.global)
-  return called.kind === 'result' ? called.of : undefined
+  return { begin, end: at.end, findings: findings.list, nested, broken, oddity, isCutOff, count }
 }
