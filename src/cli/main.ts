@@ -13,6 +13,7 @@ import { addPull } from './pull.ts'
 import { addPush } from './push.ts'
 import { tellOf } from './report.ts'
 import { addRestore } from './restore.ts'
+import { addScan } from './scan.ts'
 import { addServe } from './serve.ts'
 import { type ExitCode, processShell } from './shell.ts'
 import { addShow } from './show.ts'
@@ -59,6 +60,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     addVerify,
     addInspect,
     addMigrate,
+    addScan,
     addDetector,
     addAudit,
     addBackup,

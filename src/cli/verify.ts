@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { stat } from 'node:fs/promises'
 import { checkpoint as checkpointOf, checkpointPage, verdict } from '../client/answers.ts'
 import { askJson, type Connection } from '../client/connection.ts'
 import { allOf } from '../client/pages.ts'
@@ -13,28 +14,46 @@ import {
 } from './client-options.ts'
 import { createJsonList } from './json-list.ts'
 import { type Shell, UsageError } from './shell.ts'
+import { verifyFolder } from './verify-folder.ts'
 import { bytesInWords, counted, table, tableInParts } from './words.ts'
 
 interface VerifyOptions extends ClientOptions {
   readonly all?: boolean
+  readonly checkpointDir?: string
 }
 
 type Verdict = ReturnType<typeof verdict>
 
-/** `strongroom verify owner/name@ref` and `strongroom verify --all`. */
+/** `strongroom verify owner/name@ref`, `strongroom verify --all`, and, of files here, `strongroom verify DIR`. */
 export function addVerify(program: Command, shell: Shell): void {
   const command = program
     .command('verify')
-    .description('have the registry hash every stored byte of a version again')
-    .argument('[owner/name@ref]')
+    .description('have the registry hash every stored byte of a version again; or check files here')
+    .argument('[owner/name@ref|dir]', 'a version, or a folder or file of this machine')
     .option('--all', 'every available version within the token’s scope, one after the other')
+    .option('--checkpoint-dir <dir>', 'the same as DIR')
   addClientOptions(command).action(async (target: string | undefined, options: VerifyOptions) => {
-    if ((target === undefined) !== (options.all === true))
-      throw new UsageError('Give owner/name@ref or --all.')
-    const isJson = options.json === true
+    const { all = false, checkpointDir, json: isJson = false } = options
+    const asked = [target, checkpointDir, all ? 'all' : undefined]
+    if (asked.filter((one) => one !== undefined).length !== 1)
+      throw new UsageError('Give owner/name@ref or --all, or a folder of this machine.')
+    const folder = checkpointDir ?? (await localOf(target))
+    if (folder !== undefined) {
+      await verifyFolder(folder, shell, isJson)
+      return
+    }
     if (target === undefined) await verifyAll(connect(options, shell), shell, isJson)
     else await verifyOne(parseVersionRef(target), connect(options, shell), shell, isJson)
   })
+}
+
+/** A file or folder that there is; what has an @ is a version's name. */
+async function localOf(target: string | undefined): Promise<string | undefined> {
+  if (target === undefined || target.includes('@')) return undefined
+  return stat(target).then(
+    () => target,
+    () => undefined,
+  )
 }
 
 async function verifyOne(

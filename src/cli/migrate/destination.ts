@@ -1,16 +1,18 @@
 import { description, verdict } from '../../client/answers.ts'
 import { askJson, type Connection } from '../../client/connection.ts'
 import { UntrustedError } from '../../client/failures.ts'
+import { misused } from '../../client/local-failure.ts'
 import { publication } from '../../client/push-files.ts'
 import type { VersionRef } from '../../client/registry.ts'
 import { verification, whenFree } from '../../client/verification.ts'
+import { RegistryError } from '../../errors.ts'
 import { type CheckpointName, DEFAULT_PATH, parseVersionName } from '../../registry/names.ts'
-import { parseCheckpoint, parseNewVersion, usage } from '../client-options.ts'
+import { parseCheckpoint, parseNewVersion } from '../client-options.ts'
 import { UsageError } from '../shell.ts'
 import type { Weights } from './new-weights.ts'
 import { type Source, stemOf } from './sources.ts'
 
-/** A version for each source. @throws {UsageError} for a name that can't be a version's */
+/** What a source is published as. @throws {LocalError} for a name that can't be a version's */
 export type VersionOf = (source: Source) => VersionRef
 
 /** @param text `owner/name@version` for one source, `owner/name` for several. @throws {UsageError} */
@@ -29,7 +31,15 @@ function versionNamedAs({ path }: Source, checkpoint: CheckpointName): VersionRe
   const name = stemOf(path)
     .replace(/[^A-Za-z0-9._+-]+/g, '-')
     .replace(/^[^A-Za-z0-9]+/, '')
-  return { ...checkpoint, ref: usage(name, () => parseVersionName(name)) }
+  try {
+    return { ...checkpoint, ref: parseVersionName(name) }
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error
+    throw misused(
+      path,
+      `its name can’t be a version’s (${error.message}) Push it by itself, to owner/name@version`,
+    )
+  }
 }
 
 export interface Pushed {

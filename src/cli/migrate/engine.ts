@@ -41,7 +41,8 @@ export async function readWeights(
   wanted: Wanted,
   signal: AbortSignal,
 ): Promise<Converted> {
-  const { limits, ...choice } = wanted
+  const { root, writesTiedTwice, isOpaqueAllowed, limits } = wanted
+  const choice = { root, writesTiedTwice, isOpaqueAllowed }
   const kind = target === undefined ? 'judge' : 'convert'
   const files = { source: file.fd, ...(target === undefined ? {} : { target: target.file.fd }) }
   const outcome = await runJob({ kind, sizeBytes, ...choice }, files, limits, signal)

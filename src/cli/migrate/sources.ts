@@ -10,18 +10,27 @@ export interface Source {
   readonly trouble?: LocalError
 }
 
-const LEGACY = /\.(?:pt|pth|bin|ckpt)$/i
+const ENDINGS = ['pt', 'pth', 'bin', 'ckpt'] as const
+const LEGACY = new RegExp(`\\.(?:${ENDINGS.join('|')})$`, 'i')
+const BACKUP = /\.bak$/
 const SAFETENSORS = /\.safetensors$/i
 
 export const hasLegacyName = (path: string): boolean => LEGACY.test(path)
 export const hasSafetensorsName = (path: string): boolean => SAFETENSORS.test(path)
 
-/** Without the ending that says what it is, if it has one that is known. */
+/** Without the endings that say what it is, as far as they are known. */
 export const stemOf = (path: string): string =>
-  basename(path).replace(LEGACY, '').replace(SAFETENSORS, '')
+  basename(path).replace(BACKUP, '').replace(LEGACY, '').replace(SAFETENSORS, '')
 
 /** Where its weights lie unless told otherwise: beside it. */
 export const besideOf = (path: string): string => join(dirname(path), `${stemOf(path)}.safetensors`)
+
+/** What its source would be called if it lay beside it. */
+export const sourceNamesOf = (path: string): readonly string[] =>
+  ENDINGS.flatMap((ending) => {
+    const name = join(dirname(path), `${stemOf(path)}.${ending}`)
+    return [name, `${name}.bak`]
+  })
 
 /**
  * Files that the caller names, whatever they are called, and those of folders that are called as checkpoints are; each once.
