@@ -75,10 +75,9 @@ async function startServer(folder: string, token: string) {
 
 type Ask = Awaited<ReturnType<typeof startServer>>['ask']
 
-const told = ({ status, body }: Answer): string =>
-  [status, body['code'], body['detail']]
-    .flatMap((part) => (part === undefined ? [] : String(part)))
-    .join(' · ')
+function told({ status, body: { code, detail } }: Answer): string {
+  return typeof code === 'string' ? `${status} · ${code} · ${String(detail)}` : String(status)
+}
 
 async function attackByPickle(ask: Ask, folder: string): Promise<void> {
   const pwned = join(folder, 'pwned.txt')

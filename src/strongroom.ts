@@ -15,6 +15,7 @@ import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createMigrate, type Migrate } from './migrate/migrate.ts'
 import { createScan, type Scan } from './migrate/scan.ts'
+import { networkGuard } from './pickle/job/isolation.ts'
 import { openStoresToRead } from './read-only-stores.ts'
 import { createReadiness, NotYet } from './readiness.ts'
 import type { ReadHeld } from './registry/held-files.ts'
@@ -207,6 +208,10 @@ function wire(
     ],
     log,
   )
+
+  void networkGuard().then((guard) => {
+    log.info({ network: guard.length > 0 ? 'none' : 'as here' }, 'isolation of migrations')
+  })
 
   const logHead = setInterval(() => {
     ledger.auditHead().then(
