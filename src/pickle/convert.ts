@@ -172,19 +172,33 @@ function checkWritten(
 ): void {
   const validator = createValidator({ fileBytes: target.sizeBytes })
   const buffer = new Uint8Array(Math.min(READ_BYTES, target.sizeBytes))
-  let at = 0
-  function check(bytes: Uint8Array): void {
-    for (let begin = 0; begin < bytes.length; begin += READ_BYTES) {
-      const part = bytes.subarray(begin, begin + READ_BYTES)
-      const piece = buffer.subarray(0, part.length)
-      target.fill(piece, at)
-      if (Buffer.compare(piece, part) !== 0)
-        throw new Error(`what was written is not what was read, from byte ${at} on`)
-      validator.write(piece)
-      at += part.length
+  let [begin, end] = [0, 0]
+
+  function check(wanted: Uint8Array, at: number): void {
+    for (let checked = 0; checked < wanted.length;) {
+      if (at + checked === end) readOn()
+      const length = Math.min(wanted.length - checked, end - at - checked)
+      const piece = buffer.subarray(at + checked - begin, at + checked - begin + length)
+      if (Buffer.compare(piece, wanted.subarray(checked, checked + length)) !== 0)
+        throw new Error(`what was written is not what was read, from byte ${at + checked} on`)
+      checked += length
     }
   }
-  check(header)
-  for (const { view } of tensors) for (const bytes of bytesOf(view)) check(bytes)
+
+  function readOn(): void {
+    begin = end
+    end = Math.min(begin + buffer.length, target.sizeBytes)
+    const piece = buffer.subarray(0, end - begin)
+    target.fill(piece, begin)
+    validator.write(piece)
+  }
+
+  check(header, 0)
+  let at = header.length
+  for (const { view } of tensors)
+    for (const bytes of bytesOf(view)) {
+      check(bytes, at)
+      at += bytes.length
+    }
   validator.end()
 }

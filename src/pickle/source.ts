@@ -13,7 +13,14 @@ export interface Source {
   readonly fill: (buffer: Uint8Array, begin: number) => void
 }
 
+/** Of so few bytes there are often more nearby, such as the headers of an archive of small records. */
+const SMALL_BYTES = 256
+const WINDOW_BYTES = 16 * 1024
+
 export function sourceOf(fd: number, sizeBytes: number): Source {
+  let window = Buffer.alloc(0)
+  let windowBegin = 0
+
   function fill(buffer: Uint8Array, begin: number): void {
     for (let read = 0; read < buffer.length;) {
       const more = readSync(fd, buffer, read, buffer.length - read, begin + read)
@@ -26,9 +33,20 @@ export function sourceOf(fd: number, sizeBytes: number): Source {
   function take(begin: number, length: number): Buffer {
     if (length > sizeBytes - begin)
       throw new ConversionRefused('damaged', `the file ends at byte ${sizeBytes}, too early`)
+    if (length <= SMALL_BYTES) return takeSmall(begin, length)
     const bytes = Buffer.allocUnsafe(length)
     fill(bytes, begin)
     return bytes
+  }
+
+  function takeSmall(begin: number, length: number): Buffer {
+    if (begin < windowBegin || begin + length > windowBegin + window.length) {
+      const bytes = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, sizeBytes - begin))
+      fill(bytes, begin)
+      window = bytes
+      windowBegin = begin
+    }
+    return window.subarray(begin - windowBegin, begin - windowBegin + length)
   }
 
   return { sizeBytes, take, fill }
