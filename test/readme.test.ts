@@ -48,6 +48,7 @@ t.test('the quick start works as it is written', async (t) => {
   t.match(stdout, /\{"__metadata__":\{"format":"pt"\}/, 'a range of its header')
   t.match(stdout, /^( +1(\.0*)?){4}$/m, 'a slice of a tensor')
   t.match(stdout, /call \[PERSONAL_NAME\] on \[PHONE\], or write to \[EMAIL\]\./, 'personal data')
+  t.match(stdout, /"migration":\{"source_sha256":.*"root":"state_dict"/, 'migrated')
   t.match(stdout, /"code":"INVALID_SAFETENSORS".*"looks_like":"torch_zip"/, 'refused')
   t.match(stdout, /"action":"refuse".*"subject":"acme\/minilm@1.1"/, 'entered')
 })
