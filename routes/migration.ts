@@ -25,8 +25,8 @@ import {
 } from './intake.ts'
 import { answers, Migration, Scan } from './schemas.ts'
 
-/** The body, what is made of it, and the blob. */
-const COPIES = 3
+/** Of the body: it and what is made of it, then that and the blob. */
+const COPIES = 2
 const MOST_NAMED = 10
 const MOST_NAME_CHARACTERS = 200
 
