@@ -6,7 +6,7 @@ import { type ChildServer, startChild } from './child-server.ts'
 import { dice, weights } from './hostile.ts'
 
 // More kills: STRONGROOM_TEST_KILLS=2000 STRONGROOM_TEST_SEED=7 node test/attacks/kill.test.ts
-const KILLS = Number(process.env['STRONGROOM_TEST_KILLS'] ?? 20)
+const KILLS = Number(process.env['STRONGROOM_TEST_KILLS'] ?? 12)
 const SEED = Number(process.env['STRONGROOM_TEST_SEED'] ?? 1)
 const authorization = `Bearer ${ADMIN}`
 
