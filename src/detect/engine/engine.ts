@@ -82,6 +82,8 @@ export async function startEngine(options: EngineOptions, signal: AbortSignal): 
     loaded = resolve
     refused = reject
   })
+  // Whoever gives up before it waits for this has been told already.
+  loading.catch(() => undefined)
 
   const child = startProcess((message) => {
     heard += 1

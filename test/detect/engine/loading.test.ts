@@ -43,21 +43,33 @@ t.test(
   },
 )
 
-t.test('a load that is no longer wanted ends its process', async (t) => {
-  const caller = new AbortController()
+/** Begins a load whose bytes never end. */
+function loadForever(signal: AbortSignal, onFirst: () => void = () => undefined): Promise<Engine> {
   async function* never(): AsyncGenerator<Uint8Array> {
     yield file.subarray(0, 1000)
-    caller.abort(new Error('enough'))
+    onFirst()
     await new Promise(() => undefined)
   }
   const options = { settings: SETTINGS, sizeBytes: file.length, sha256: '', silenceMs: 60_000 }
   const nothing = (): undefined => undefined
-  const loading = startEngine(
-    { ...options, bytes: never(), onRun: nothing, onFault: nothing },
-    caller.signal,
-  )
+  return startEngine({ ...options, bytes: never(), onRun: nothing, onFault: nothing }, signal)
+}
+
+t.test('a load that is no longer wanted ends its process', async (t) => {
+  const caller = new AbortController()
+  const loading = loadForever(caller.signal, () => {
+    caller.abort(new Error('enough'))
+  })
   await t.rejects(loading, { message: 'enough' })
 })
+
+// A server that was stopped just then died of a rejection that nobody handled.
+t.test(
+  'a load that was given up before it began fails once, and for its caller alone',
+  async (t) => {
+    await t.rejects(loadForever(AbortSignal.abort(new Error('enough'))), { message: 'enough' })
+  },
+)
 
 t.test('its process sees nothing of the server’s settings', async (t) => {
   process.env['STRONGROOM_ADMIN_TOKEN'] = 'sr_secret'
