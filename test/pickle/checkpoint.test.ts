@@ -19,7 +19,7 @@ import {
   text,
   tuple,
   zip,
-} from './assembler.ts'
+} from '../../bench/fuzz-pickle/assembler.ts'
 import { converted, refused } from './converting.ts'
 
 const WEIGHT = { dtype: 'F32', shape: [2, 3], hex: FLOATS.toString('hex') }

@@ -18,7 +18,7 @@ import {
   tensorOf,
   text,
   zip,
-} from './assembler.ts'
+} from '../../bench/fuzz-pickle/assembler.ts'
 import { converted, refused } from './converting.ts'
 
 t.test('tensors are written in order, aligned, and are those of the checkpoint', async (t) => {

@@ -7,7 +7,14 @@ import t, { type Test } from 'tap'
 import { networkGuard } from '../../src/pickle/job/isolation.ts'
 import type { Job } from '../../src/pickle/job/messages.ts'
 import { guarded, type JobLimits, type Outcome, runJob } from '../../src/pickle/job/run-job.ts'
-import { call, checkpoint, dict, GOOD, join as bytesOf, text } from './assembler.ts'
+import {
+  call,
+  checkpoint,
+  dict,
+  GOOD,
+  join as bytesOf,
+  text,
+} from '../../bench/fuzz-pickle/assembler.ts'
 
 const LIMITS = { memoryBytes: 1024 ** 3, deadlineMs: 60_000 }
 const SCAN = { kind: 'scan' } as const

@@ -4,7 +4,7 @@ import { type MachineLimits, unpickle, type Unpickled } from '../../src/pickle/m
 import { OPCODES } from '../../src/pickle/opcodes.ts'
 import { PickleError } from '../../src/pickle/pickle-error.ts'
 import type { Value } from '../../src/pickle/values.ts'
-import { call, dict, float, get, global, int, join, list, pickle, put, storage, tensor, text, tuple } from './assembler.ts' // prettier-ignore
+import { call, dict, float, get, global, int, join, list, pickle, put, storage, tensor, text, tuple } from '../../bench/fuzz-pickle/assembler.ts' // prettier-ignore
 
 interface Options {
   readonly limits?: Partial<MachineLimits>

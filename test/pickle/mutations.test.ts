@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { OPCODES } from '../../src/pickle/opcodes.ts'
-import { checkpoint, dict, GOOD, int, join, legacy, list, pickle, records, tensor, tuple, zip } from './assembler.ts' // prettier-ignore
+import { checkpoint, dict, GOOD, int, join, legacy, list, pickle, records, tensor, tuple, zip } from '../../bench/fuzz-pickle/assembler.ts' // prettier-ignore
 import { refused } from './converting.ts'
 
 // Whatever the bytes, they are converted or refused. `refused` throws any other error on; what hangs, or takes the memory

@@ -3,7 +3,7 @@ import { DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
 import { OPCODES } from '../../src/pickle/opcodes.ts'
 import { PickleError } from '../../src/pickle/pickle-error.ts'
 import { type Argument, readInstruction } from '../../src/pickle/read-opcodes.ts'
-import { join, little } from './assembler.ts'
+import { join, little } from '../../bench/fuzz-pickle/assembler.ts'
 
 const read = (bytes: Uint8Array, offset = 0) => readInstruction(bytes, offset, DEFAULT_LIMITS)
 

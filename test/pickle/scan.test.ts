@@ -13,7 +13,7 @@ import {
   text,
   tuple,
   zip,
-} from './assembler.ts'
+} from '../../bench/fuzz-pickle/assembler.ts'
 import { withSource } from './converting.ts'
 
 const LIMITS = {

@@ -15,7 +15,7 @@ import {
   zip,
   type ZipEntry,
   type ZipFacts,
-} from './assembler.ts'
+} from '../../bench/fuzz-pickle/assembler.ts'
 import { converted, refusal, refused, withSource } from './converting.ts'
 
 const OBJECT = pickle(dict({ weight: tensor() }))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
-import { GOOD } from '../pickle/assembler.ts'
+import { GOOD } from '../../bench/fuzz-pickle/assembler.ts'
 import { jsonOf, problem } from './wire.ts'
 
 const server = await startServer(t, {

@@ -3,7 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
-import { call, checkpoint, dict, GOOD, join as bytesOf, pickle, text } from '../pickle/assembler.ts'
+import {
+  call,
+  checkpoint,
+  dict,
+  GOOD,
+  join as bytesOf,
+  pickle,
+  text,
+} from '../../bench/fuzz-pickle/assembler.ts'
 import { weightsOf } from '../pickle/converting.ts'
 import { type Json, jsonOf, problem, smallFile } from './wire.ts'
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { writeSafetensors } from '../../src/safetensors/write.ts'
 import { ADMIN } from '../helpers/server.ts'
-import { GOOD as CHECKPOINT } from '../pickle/assembler.ts'
+import { GOOD as CHECKPOINT } from '../../bench/fuzz-pickle/assembler.ts'
 import { startDetecting } from './detecting.ts'
 import { type Json, smallFile } from './wire.ts'
 
