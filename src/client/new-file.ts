@@ -17,7 +17,7 @@ export async function writeNewFile(
 ): Promise<void> {
   // What is renamed over a device would take its place.
   if ((await statOf(target))?.isFile() === false) throw misused(target, 'it is not a file')
-  const { path, file } = await openNewPart(target)
+  const { path, file } = await openNewPart(target, 0o666)
   try {
     await writeAll(path, file, chunks)
     await onDisk(target, () => rename(path, target))
@@ -28,12 +28,15 @@ export async function writeNewFile(
   }
 }
 
-/** A new file in the folder of `target`, which is to get its name. @throws {LocalError} */
-export async function openNewPart(target: string): Promise<{ path: string; file: FileHandle }> {
+/** A new file in the folder of `target`, which is to get its name. @param mode less the umask @throws {LocalError} */
+export async function openNewPart(
+  target: string,
+  mode: number,
+): Promise<{ path: string; file: FileHandle }> {
   const unique = randomBytes(8).toString('hex')
   const path = join(dirname(target), `.${basename(target)}.${unique}.strongroom-part`)
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
-  return { path, file: await onDisk(target, () => open(path, flags, 0o666)) }
+  return { path, file: await onDisk(target, () => open(path, flags, mode)) }
 }
 
 async function writeAll(

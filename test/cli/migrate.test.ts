@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmodSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import t from 'tap'
@@ -138,9 +138,11 @@ t.test('a source goes only once its new file is what it should be', async (t) =>
     'd.pt': Buffer.from(fileOf(100)),
     'd.safetensors': t.fixture('symlink', 'd.pt'),
   })
+  chmodSync(join(folder, 'b.pt'), 0o600)
   const made = await run(['migrate', 'a.pt', 'b.pt'], {}, folder)
   t.equal(made.code, 0, made.stderr)
   const b = join(folder, 'b.safetensors')
+  t.equal(statSync(b).mode & 0o777, 0o600, 'only those read it who read its source')
   writeFileSync(b, forged(readFileSync(b)))
 
   const ended = await run(['migrate', '.', '--delete-originals', '--json'], {}, folder)

@@ -81,13 +81,15 @@ async function leave({ original, order, progress, signal }: Run): Promise<void> 
 }
 
 async function foresee(run: Run): Promise<void> {
-  const { target, original, order, progress, signal } = run
+  const { target, original, version, order, progress, signal } = run
   if (await isThere(target)) await readMade(run)
   else {
     note(progress, 'would_migrate', await readWeights(original, undefined, order, signal))
     progress.target = target
     await checkRoom(target)
   }
+  if (version !== undefined)
+    progress.remark = `it would be pushed as ${version.owner}/${version.name}@${version.ref}`
   if (order.original === 'back_up' && (await isThere(backupOf(original))))
     throw misused(backupOf(original), 'there is something of this name already')
 }

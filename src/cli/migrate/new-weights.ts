@@ -58,10 +58,10 @@ async function withPart(
   signal: AbortSignal,
   keep: (part: string) => Promise<void>,
 ): Promise<Made> {
-  const folder = resolve(dirname(target))
-  const made = await onDisk(folder, () => mkdir(folder, { recursive: true }))
+  const made = await makeFolder(resolve(dirname(target)))
   try {
-    const part = await openNewPart(target)
+    // What few may read doesn't become what all may.
+    const part = await openNewPart(target, original.mode)
     try {
       const converted = await readWeights(original, part, wanted, signal)
       await onDisk(target, () => part.file.sync())
@@ -73,7 +73,7 @@ async function withPart(
       await rm(part.path, { force: true })
     }
   } catch (error) {
-    if (made !== undefined) await removeEmpty(folder, made)
+    await removeEmpty(made)
     throw error
   }
 }
@@ -86,11 +86,23 @@ export async function checkRoom(target: string): Promise<void> {
   await onDisk(folder, () => access(folder, constants.W_OK | constants.X_OK))
 }
 
-/** Folders that were made for nothing. */
-async function removeEmpty(folder: string, first: string): Promise<void> {
+/** @returns the folders that it took, the innermost first; their names are durable */
+async function makeFolder(folder: string): Promise<readonly string[]> {
+  const first = await onDisk(folder, () => mkdir(folder, { recursive: true }))
+  if (first === undefined) return []
+  const made: string[] = []
   for (let at = folder; at.startsWith(first); at = dirname(at)) {
+    made.push(at)
+    await syncFolder(dirname(at))
+  }
+  return made
+}
+
+/** Folders that were made for nothing. */
+async function removeEmpty(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
     try {
-      await rmdir(at)
+      await rmdir(folder)
     } catch {
       return
     }

@@ -10,6 +10,8 @@ export interface Original {
   readonly path: string
   readonly file: FileHandle
   readonly sizeBytes: number
+  /** Who may read and write it. */
+  readonly mode: number
   readonly isLink: boolean
   /** @throws {LocalError} where its name stands for something else by now, or it was written to. */
   readonly checkUnchanged: () => Promise<void>
@@ -29,6 +31,7 @@ export async function openOriginal(path: string): Promise<Original> {
     path,
     file,
     sizeBytes: Number(found.size),
+    mode: Number(found.mode) & 0o666,
     isLink: (await lstat(path)).isSymbolicLink(),
     async checkUnchanged() {
       const now = await onDisk(path, () => stat(path, { bigint: true }))
