@@ -63,7 +63,12 @@ async function withPart(
     // What few may read doesn't become what all may.
     const part = await openNewPart(target, original.mode)
     try {
-      const converted = await readWeights(original, part, wanted, signal)
+      const converted = await readWeights(
+        original,
+        { path: target, file: part.file },
+        wanted,
+        signal,
+      )
       await onDisk(target, () => part.file.sync())
       const weights = await weightsAt(part.path, signal)
       await keep(part.path)
