@@ -1,28 +1,32 @@
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
 import { exchange, smallFile } from './wire.ts'
 
 t.test('text that drips around files or as JSON does not hold its place for ever', async (t) => {
-  const server = await startServer(t, {
-    STRONGROOM_STALL_TIMEOUT_MS: '1000',
-    STRONGROOM_MAX_UPLOADS: '1',
-  })
-  const head = (type: string): string =>
-    `POST /v1/checkpoints/acme/drip/1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN}\r\n` +
-    `content-type: ${type}\r\ncontent-length: 100000\r\n\r\n`
-  for (const type of ['multipart/form-data; boundary=b', 'application/json']) {
+  const folder = t.testdir({ form: {}, json: {} })
+  const settings = { STRONGROOM_STALL_TIMEOUT_MS: '1000', STRONGROOM_MAX_UPLOADS: '1' }
+  async function drip(type: string, into: string): Promise<void> {
+    const server = await startServer(t, settings, join(folder, into))
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
     const closed = new Promise((resolve) => socket.once('close', resolve))
     socket.on('error', () => undefined)
-    socket.write(head(type))
-    const drip = setInterval(() => socket.write(' '), 100)
+    socket.write(
+      `POST /v1/checkpoints/acme/drip/1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN}\r\n` +
+        `content-type: ${type}\r\ncontent-length: 100000\r\n\r\n`,
+    )
+    const drop = setInterval(() => socket.write(' '), 100)
     socket.resume()
     await closed
-    clearInterval(drip)
+    clearInterval(drop)
     t.pass(`${type} was ended`)
+    t.equal((await server.put('acme/drip/1', smallFile())).status, 201, 'its place is free again')
   }
-  t.equal((await server.put('acme/drip/1', smallFile())).status, 201, 'its place is free again')
+  await Promise.all([
+    drip('multipart/form-data; boundary=b', 'form'),
+    drip('application/json', 'json'),
+  ])
 })
 
 t.test('whoever hangs up at once leaves the gate of uploads behind', async (t) => {
