@@ -13,14 +13,14 @@ const HOSTILE: Readonly<Record<string, string>> = {
   NUL: 'a\0b\0'.repeat(200),
   bidi: '\u202e\u2066\u200f\u202a'.repeat(200),
   'zero width': '\u200b\u200c\u200d\u2060\ufeff'.repeat(200),
-  'combining marks': `a${'\u0301'.repeat(9_900)}`,
-  'one word': 'x'.repeat(9_900),
+  'combining marks': `a${'\u0301'.repeat(4_900)}`,
+  'one word': 'x'.repeat(4_900),
   'one word of Japanese': '東'.repeat(1_000),
   emoji: '👩‍🚀🇩🇪😀'.repeat(200),
   'spaces of all kinds': ' \t\r\n\v\f\u00a0\u2003\u3000\u2028\u2029'.repeat(150),
   'what grows when it is folded': '\ufdfa\ufb03ﬁ½Å'.repeat(400),
   'the tokenizer’s own signs': '<s></s><unk><pad>▁▁'.repeat(150),
-  'what addresses are made of': `${'a.'.repeat(2_000)}@${'b-'.repeat(2_000)}`,
+  'what addresses are made of': `${'a.'.repeat(1_000)}@${'b-'.repeat(1_000)}`,
   ats: '@'.repeat(1_000),
   digits: '020 7946 '.repeat(200),
   quotes: `${'"(['.repeat(300)}x${'])"'.repeat(300)}`,
@@ -32,7 +32,7 @@ t.test('hostile texts', async (t) => {
 
   async function untilReady(): Promise<void> {
     while ((await server.request('/readyz')).status !== 200)
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await new Promise((resolve) => setTimeout(resolve, 20))
   }
 
   async function detect(body: object): Promise<Answer> {
@@ -70,7 +70,7 @@ t.test('hostile texts', async (t) => {
     const emails = Array.from({ length: 200 }, (_, i) => `person${i}@example.org`)
     const found = await Promise.all(
       emails.map(async (email, i) => {
-        const text = `${'Nothing to see here. '.repeat(i % 10)}${email}`
+        const text = `${'Nothing to see here. '.repeat(i % 4)}${email}`
         const { pii_spans: spans } = await detect({ text })
         return text.slice(spans[0]?.start, spans[0]?.end)
       }),

@@ -42,7 +42,7 @@ export async function until(
   isSo: (state: SlotState) => boolean,
   slot: SlotState['slot'] = 'primary',
 ): Promise<void> {
-  while (!slots().some((state) => state.slot === slot && isSo(state))) await setTimeout(20)
+  while (!slots().some((state) => state.slot === slot && isSo(state))) await setTimeout(5)
 }
 
 /** Processes that this one runs detectors in. */

@@ -40,7 +40,7 @@ export async function startDetecting(
     for (;;) {
       const { items } = (await (await request('/detect/models')).json()) as { items: Json[] }
       if (items[0]?.['version'] === version) return
-      await setTimeout(50)
+      await setTimeout(10)
     }
   }
 
