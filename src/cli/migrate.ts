@@ -51,7 +51,7 @@ export function addMigrate(program: Command, shell: Shell): void {
         .default('keep'),
     )
     .option('--backup', 'rename what was migrated to NAME.bak; outdoes --delete-originals')
-    .option('--delete-originals', 'delete what was migrated')
+    .option('--delete-originals', 'delete what was migrated, and with it what is listed as dropped')
     .option('--opaque', 'leave out objects of classes that are not known, and list them')
     .option('--dry-run', 'say what would be done, and do nothing')
     .addHelpText('after', HELP)
