@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openLedger } from '../db/open.ts'
 import { writeSafetensors } from '../src/safetensors/write.ts'
@@ -146,7 +147,7 @@ t.test('a download that goes on at the deadline is cut off, and so is an upload'
   )
   upload.write(file.subarray(0, 5_000_000))
   const staging = join(folder, 'vault/staging')
-  while (readdirSync(staging).length === 0) await new Promise(setImmediate)
+  while (readdirSync(staging).length === 0) await pause(5)
   // Twice, as from a shell's job and once more from npm.
   server.child.kill('SIGTERM')
   server.child.kill('SIGTERM')

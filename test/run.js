@@ -10,6 +10,8 @@ const plain = ['-u', 'NODE_OPTIONS', process.execPath]
 const named = process.argv.slice(2)
 
 t.jobs = 2
+// Each file has a limit of its own; all of them together have CI's.
+t.setTimeout(0)
 for (const file of named.length > 0 ? named : globSync('test/**/*.test.ts').sort())
   t.spawn('env', [...plain, file], {
     name: file,

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { writeSafetensors } from '../../src/safetensors/write.ts'
 import { ADMIN, startServer } from '../helpers/server.ts'
@@ -262,7 +263,7 @@ t.test('a pull from a base that was interrupted goes on, and fetches nothing twi
   for (;;) {
     const name = part()
     if (name !== undefined && statSync(join(folder, name)).size >= proven) break
-    await new Promise((resolve) => setImmediate(resolve))
+    await pause(5)
   }
   pull.kill('SIGKILL')
   await pull.ended

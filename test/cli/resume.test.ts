@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { ADMIN, startServer } from '../helpers/server.ts'
 import { fileOf, relayTo, run, start } from './fixture.ts'
@@ -26,7 +27,7 @@ async function killedPull(t: Parameters<typeof relayTo>[0], folder: string): Pro
   for (;;) {
     const [part] = readdirSync(folder)
     if (part !== undefined && statSync(join(folder, part)).size >= 5 * MIB) break
-    await new Promise((resolve) => setImmediate(resolve))
+    await pause(5)
   }
   pull.kill('SIGINT')
   t.teardown(() => pull.ended)
