@@ -42,7 +42,7 @@ interface TorchCost extends Cost {
 }
 
 const LIMITS = { memoryBytes: 1024 ** 3, deadlineMs: 30 * 60_000 }
-const LOOK_MS = 10
+const LOOK_MS = 50
 
 async function ours(from: string, to: string): Promise<Cost> {
   const [source, target] = [await open(from, 'r'), await open(to, 'w+')]

@@ -2,7 +2,7 @@
 
 Usage: make.py FILE MEGABYTES. Needs torch. A transformer in bfloat16 with norms in float32, whose embedding is tied to
 its head; one matrix of each second layer is a transposed view, as in models that came from another framework, about one
-byte in 19 of the file. Prints what it made, as JSON.
+byte in 26 of the file. Prints what it made, as JSON.
 """
 
 import json
