@@ -54,7 +54,7 @@ export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpo
     places.set(storage.key, placeOf(storage, recordOf(zip, `data/${storage.key}`)))
   for (const [name, record] of zip.records) {
     if (name === 'data.pkl') continue
-    if (!name.startsWith('data/')) recordBytes(source, record, MOST_NOTE_BYTES)
+    if (!name.startsWith('data/')) checkNote(source, record)
     else if (!places.has(name.slice('data/'.length)))
       throw new ConversionRefused(
         'damaged',
@@ -62,6 +62,12 @@ export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpo
       )
   }
   return { format: 'torch_zip', value, isBigEndian, places, opaque }
+}
+
+/** PyTorch reads them as text. */
+function checkNote(source: Source, record: ZipRecord): void {
+  if (!/^[\n\x20-\x7e]*$/.test(recordBytes(source, record, MOST_NOTE_BYTES).toString('latin1')))
+    throw new ConversionRefused('damaged', `its record ${record.name} is no plain text`)
 }
 
 function recordOf({ root, records }: TorchZip, name: string): ZipRecord {

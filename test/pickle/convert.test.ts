@@ -6,6 +6,7 @@ import {
   checkpoint,
   dict,
   FLOATS,
+  get,
   global,
   GOOD,
   int,
@@ -13,10 +14,13 @@ import {
   legacy,
   list,
   pickle,
+  put,
   records,
+  storage,
   tensor,
   tensorOf,
   text,
+  tuple,
   zip,
 } from '../../bench/fuzz-pickle/assembler.ts'
 import { converted, refused } from './converting.ts'
@@ -49,6 +53,59 @@ t.test('partly overlapping and expanded views are written out', async (t) => {
   t.strictSame(tied, {})
   t.equal(weights['last']?.hex, FLOATS.subarray(8, 24).toString('hex'))
   t.equal(weights['wide']?.hex, FLOATS.subarray(20, 24).toString('hex').repeat(6))
+})
+
+t.test('numbers that are not the bytes’ own are refused', async (t) => {
+  // torch.save of a conjugate view: the bytes of the tensor that it is the conjugate of.
+  const view = [int(0), tuple(int(3)), tuple(int(1)), '\x89', call('collections', 'OrderedDict')]
+  const complex = storage({ of: 'ComplexFloatStorage', count: 3 })
+  const conjugate = call('torch._utils', '_rebuild_tensor_v2', complex, ...view, dict({ conj: '\x88' })) // prettier-ignore
+  t.equal(
+    refused(checkpoint(dict({ w: conjugate }))),
+    'tensor: "w" is a conjugate or a negative of other bytes, which safetensors does not have',
+  )
+})
+
+t.test('a size is what it was when it was made', async (t) => {
+  const view = [int(0), get(1), tuple(int(1))]
+  const object = dict({
+    grows: put(0, list(int(2))),
+    size: put(1, call('torch', 'Size', get(0))),
+    grown: join(get(0), int(3), 'a'),
+    w: call('torch._utils', '_rebuild_tensor', storage(), ...view),
+  })
+  t.strictSame(converted(checkpoint(object)).weights['w']?.shape, [2])
+})
+
+t.test('a key that leads out of the archive’s folder is none', async (t) => {
+  t.match(
+    refused(checkpoint(dict({ w: tensor({ key: '../0' }) }))),
+    /^pickle: .* a persistent id has a key that is no number, "\.\.\/0"/,
+  )
+})
+
+t.test('a few bytes that stand for billions of tensors are refused', async (t) => {
+  const laughs = Array.from({ length: 60 }, (_, i) => i).reduce<Buffer>(
+    (inner, i) => list(put(i, inner), get(i)),
+    list(tensor(), tensor()),
+  )
+  const limits = { maxVisits: 50_000 }
+  t.match(refused(checkpoint(dict({ w: laughs })), { limits }), /^limit: it leads to more than/)
+  t.match(refused(legacy({ object: pickle(dict({ w: laughs })) }), { limits }), /^limit: /)
+})
+
+t.test('weights that are an archive of tar as well are none', async (t) => {
+  // Which torch.load would then run the pickle of: a header of tar is one by its checksum, in a tensor's name here.
+  const made = (sum: string): Buffer =>
+    Buffer.from(
+      writeSafetensors(
+        [{ name: 'n'.repeat(120) + sum + 'n'.repeat(500), dtype: 'F32', shape: [6], bytes: FLOATS }], // prettier-ignore
+        {},
+      ),
+    )
+  const sum = made(' '.repeat(8)).subarray(0, 512).reduce((total, byte) => total + byte, 0) // prettier-ignore
+  t.match(refused(made(`${sum.toString(8).padStart(6, '0')}  `)), /^not_a_checkpoint: .*like tar/)
+  t.equal(converted(made('000000  ')).format, 'safetensors')
 })
 
 t.test('an expanded tensor can’t be made of what isn’t there', async (t) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { convert, type Conversion } from '../../src/pickle/convert.ts'
+import { convert, type Conversion, judge } from '../../src/pickle/convert.ts'
 import { type ConversionLimits, DEFAULT_LIMITS } from '../../src/pickle/limits.ts'
 import { SOURCE_KEY } from '../../src/pickle/own-keys.ts'
 import { ConversionRefused, type RefusalReason } from '../../src/pickle/refused.ts'
@@ -101,6 +101,22 @@ export function refusal(act: () => unknown): `${RefusalReason}: ${string}` | 'no
 /** The same, of a conversion. */
 export const refused = (checkpoint: Uint8Array, options?: Options): string =>
   refusal(() => converted(checkpoint, options))
+
+/** The same, of a file that is judged only, and nothing written. */
+export const judged = (checkpoint: Uint8Array, { limits }: Pick<Options, 'limits'> = {}): string =>
+  refusal(() =>
+    withFiles(checkpoint, ({ fd }) =>
+      judge(
+        { fd, sizeBytes: checkpoint.length },
+        {
+          root: undefined,
+          writesTiedTwice: false,
+          isOpaqueAllowed: false,
+          limits: { ...DEFAULT_LIMITS, ...limits },
+        },
+      ),
+    ),
+  )
 
 /** Hands on a file of these bytes. */
 export const withSource = <T>(bytes: Uint8Array, use: (source: Source) => T): T =>

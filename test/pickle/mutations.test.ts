@@ -3,7 +3,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import { OPCODES } from '../../src/pickle/opcodes.ts'
 import { checkpoint, dict, GOOD, int, join, legacy, list, pickle, records, tensor, tuple, zip } from '../../bench/fuzz-pickle/assembler.ts' // prettier-ignore
-import { refused } from './converting.ts'
+import { mutant } from '../../bench/fuzz-pickle/mutants.ts'
+import { scan } from '../../src/pickle/scan/report.ts'
+import { sourceOfBytes } from '../../src/pickle/source.ts'
+import { converted, judged, refused } from './converting.ts'
 
 // Whatever the bytes, they are converted or refused. `refused` throws any other error on; what hangs, or takes the memory
 // of the machine, fails too.
@@ -78,7 +81,7 @@ t.test('a damaged checkpoint is converted or refused', async (t) => {
   const { count, counts } = tally()
   fc.assert(
     fc.property(fc.constantFrom(...FILES), changes, (file, changes) => {
-      count(refused(changes.reduce(changed, file), { limits }))
+      count(judged(changes.reduce(changed, file), { limits }))
     }),
     RUNS,
   )
@@ -137,10 +140,37 @@ t.test('an archive whose headers are damaged is refused or the same', async (t) 
     fc.property(fc.integer({ min: begin, max: end - 1 }), fc.nat(255), (at, byte) => {
       const file = Buffer.from(GOOD)
       file.writeUInt8(byte, at)
-      count(refused(file, { limits }))
+      count(judged(file, { limits }))
     }),
     RUNS,
   )
   t.comment(Object.fromEntries(counts))
   t.ok((counts.get('damaged') ?? 0) > 100)
+})
+
+t.test('a scan takes any of them, and calls nothing clean that is refused', async (t) => {
+  const verdicts = new Map<string, number>()
+  fc.assert(
+    fc.property(mutant, (file) => {
+      const { verdict } = scan(sourceOfBytes(file))
+      verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1)
+      const why = judged(file, { limits })
+      // Which of its parts are the weights isn't a scan's to say.
+      return verdict !== 'clean' || why === 'not refused' || why.startsWith('root: ')
+    }),
+    RUNS,
+  )
+  t.comment(Object.fromEntries(verdicts))
+  t.ok((verdicts.get('clean') ?? 0) > 10 && (verdicts.get('dangerous') ?? 0) > 3)
+})
+
+t.test('what is converted is so to the same bytes again', async (t) => {
+  let count = 0
+  for (const file of fc.sample(mutant, { ...RUNS, numRuns: 500 })) {
+    if (judged(file, { limits }) !== 'not refused') continue
+    count += 1
+    t.ok(converted(file, { limits }).file.equals(converted(file, { limits }).file))
+    t.equal(scan(sourceOfBytes(file)).verdict, 'clean')
+  }
+  t.ok(count > 5)
 })

@@ -104,3 +104,16 @@ t.test('text is UTF-8', async (t) => {
 t.test('a line has a limit', async (t) => {
   t.equal(failure(join('c', 'a'.repeat(1024 * 1024), '\na\n')), '0: has an argument without an end')
 })
+
+t.test(
+  'a scan reads what Python reads and we don’t: any text, any number, long lines',
+  async (t) => {
+    const lenient = { ...DEFAULT_LIMITS, maxStringBytes: 2 ** 22, isLenient: true } as const
+    const argument = (bytes: Uint8Array) => readInstruction(bytes, 0, lenient).argument
+    t.equal(argument(join('X\x03\0\0\0a\xed\xa0')), 'a\ufffd\ufffd')
+    t.equal(argument(join('\x8b', little(5000, 4), '\0'.repeat(5000))), undefined)
+    t.equal(argument(join('\x8b', little(1, 4), '\x07')), 7n)
+    t.equal(argument(join('V', 'a'.repeat(2 ** 21), '\n')), 'a'.repeat(2 ** 21))
+    t.throws(() => argument(join('\x8b', little(5000, 4))), { message: 'ends within an argument' })
+  },
+)

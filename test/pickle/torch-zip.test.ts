@@ -133,6 +133,7 @@ const DAMAGED: Readonly<Record<string, [readonly ZipEntry[], ZipFacts?]>> = {
   'no storage': [changed({ 'data/0': undefined })],
   'a compressed record': [changed({ 'data/0': { method: 8 } })],
   'a record that is compressed where it lies': [changed({ 'data/0': { local: { method: 8 } } })],
+  'a record of other flags': [changed({ 'data/0': { flags: 0x2808 } })],
   'an encrypted record': [changed({ 'data/0': { flags: 0x809 } })],
   'a record of other flags where it lies': [changed({ 'data/0': { local: { flags: 0x800 } } })],
   'another name where it lies': [changed({ 'data/0': { local: { name: 'archive/data/1' } } })],
@@ -236,6 +237,7 @@ t.test('TorchScript is refused as what it is', async (t) => {
 t.test('archives of something else are refused as none of torch', async (t) => {
   t.match(refused(zip([{ name: 'a.txt', bytes: FLOATS }])), /^not_a_checkpoint: /)
   t.match(refused(zip([])), /^not_a_checkpoint: /)
+  t.match(refused(zip(renamed((name) => `/${name}`))), /^not_a_checkpoint: /, 'an absolute path')
   for (const before of ['PK\x03\x04', 'MZ', '#!/bin/sh\n'])
     t.match(
       refused(zip(changed({ 'data.pkl': { before: Buffer.from(before) } }))),
@@ -273,6 +275,10 @@ t.test('notes of the archive are short', async (t) => {
   t.match(
     refused(zip(changed({ byteorder: { bytes: Buffer.from('middle') } }))),
     /^damaged: its byte order/,
+  )
+  t.match(
+    refused(zip(changed({ '.data/serialization_id': { bytes: Buffer.from([0x31, 0xd2]) } }))),
+    /^damaged: its record .data.serialization_id is no plain text/,
   )
 })
 

@@ -10,6 +10,7 @@ const MODULES: readonly RegExp[] = [
   /^decimal\.Decimal$/,
   /^fractions\.Fraction$/,
   /^pathlib\.(?:Pure)?(?:Posix|Windows)?Path$/,
+  /^torch\.jit\._pickle\.(?:build_\w+list|build_tensor_from_id|restore_type_tag)$/,
   /^uuid\.UUID$/,
   /^numpy\.(?:_?core\.multiarray\.(?:scalar|_reconstruct)|dtype|ndarray|_?core\.numeric\._frombuffer|bool_?|u?int\d+|float\d+|complex\d+|dtypes\.\w+DType|random\._pickle\.__\w+_ctor)$/,
   /^scipy\.sparse\.(?:\w+\.)?(?:csr|csc|coo)_(?:matrix|array)$/,

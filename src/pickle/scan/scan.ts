@@ -1,5 +1,6 @@
 import { HEAD_BYTES } from '../../safetensors/sniff.ts'
 import { sniffPickle } from '../../safetensors/sniff-pickle.ts'
+import { LOCAL } from '../../zip-format.ts'
 import { escaped } from '../escaped.ts'
 import { type Source, sourceOfBytes } from '../source.ts'
 import type { TraceFinding } from './findings.ts'
@@ -61,8 +62,9 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
       left.members -= 1
       look([entry, name].filter((part) => part !== '').join('!'), inner, depth + 1)
     }
-    // A pickle that an archive was appended to is one all the same.
-    read(entry, source, dataBegin(first), depth)
+    // A pickle that an archive was appended to is one all the same; what begins as an archive asks its reader for what
+    // is called `K…`, and nothing else happens.
+    if (!isLocalHeader(first)) read(entry, source, dataBegin(first), depth)
   }
 
   function read(entry: string, source: Source, begin: number, depth: number): void {
@@ -138,6 +140,9 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
   const findings = [...attacks, ...others].slice(0, limits.maxFindings)
   return { findings, notes, hasPickle, isWhole }
 }
+
+const isLocalHeader = (first: Buffer): boolean =>
+  first.length >= 4 && first.readUInt32LE(0) === LOCAL
 
 /** Of a name, which is the file's own. */
 const MOST_CHARACTERS = 1000

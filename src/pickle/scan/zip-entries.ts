@@ -20,8 +20,8 @@ import {
 // where the file begins or from where the archive does. Nothing is refused: this reads archives that want to be misread.
 
 const MAX_COMMENT_BYTES = 65_535
-/** Of signatures among the last bytes, from the last one on. */
-const MOST_END_RECORDS = 8
+/** Of an end record among the last bytes, from the last one on. */
+const MOST_SIGNATURES = 1000
 
 export interface ZipEntry {
   readonly name: string
@@ -116,9 +116,13 @@ function directoriesOf(source: Source): readonly Directory[] {
   const bytes = source.take(source.sizeBytes - tail, tail)
   const found: Directory[] = []
   let at = bytes.lastIndexOf(END_SIGNATURE)
-  for (let records = 0; at >= 0 && records < MOST_END_RECORDS; records += 1) {
-    if (at + END_BYTES <= tail)
-      found.push(...directoriesBefore(source, source.sizeBytes - tail + at))
+  for (let isLast = true, looked = 0; at >= 0 && looked < MOST_SIGNATURES; looked += 1) {
+    // The last one, or that whose comment reaches to the end: an archive in an archive has its own.
+    if (at + END_BYTES <= tail) {
+      const isAtEnd = at + END_BYTES + bytes.readUInt16LE(at + 20) === tail
+      if (isLast || isAtEnd) found.push(...directoriesBefore(source, source.sizeBytes - tail + at))
+      isLast = false
+    }
     at = at === 0 ? -1 : bytes.lastIndexOf(END_SIGNATURE, at - 1)
   }
   const places = new Map(found.map((each) => [`${each.begin} ${each.shift}`, each]))
