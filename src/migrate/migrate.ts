@@ -3,7 +3,7 @@ import { RegistryError } from '../errors.ts'
 import type { Converted, Refusal } from '../pickle/job/messages.ts'
 import { type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
 import { type ScratchFile, type Vault, VaultFull } from '../vault/vault.ts'
-import type { FilePath } from '../registry/names.ts'
+import { type FilePath, parseSha256, type Sha256 } from '../registry/names.ts'
 import type { Publish, PublishRequest } from '../registry/publish.ts'
 import type { Metadata } from '../registry/version-metadata.ts'
 import { findingOf } from './findings.ts'
@@ -52,7 +52,7 @@ export function createMigrate(
       const outcome = await publish({
         ...request,
         files: single({ path, body: bytesOf(target), announcedBytes: undefined }),
-        facts: () => ({ metadata, expected: new Map(), held: [] }),
+        facts: () => ({ metadata, expected: expectedOf(converted, path), held: [] }),
       })
       return { outcome, converted }
     } finally {
@@ -92,6 +92,13 @@ function refused({
     findings: findings.slice(0, MOST_FINDINGS_TOLD).map(findingOf),
   })
 }
+
+/** What was safetensors already must arrive as it was; a conversion was compared with its source. */
+const expectedOf = (
+  { format, sourceSha256 }: Converted,
+  path: FilePath,
+): ReadonlyMap<string, Sha256> =>
+  format === 'safetensors' ? new Map([[path, parseSha256(sourceSha256, 'body')]]) : new Map()
 
 /** A converted checkpoint; whoever wrote it is gone by now. */
 const bytesOf = ({ fd }: ScratchFile): AsyncIterable<Uint8Array> =>
