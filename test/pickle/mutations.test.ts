@@ -158,15 +158,15 @@ t.test('a scan takes any of them, and calls nothing clean that is refused', asyn
       // Which of its parts are the weights isn't a scan's to say.
       return verdict !== 'clean' || why === 'not refused' || why.startsWith('root: ')
     }),
-    RUNS,
+    { ...RUNS, numRuns: 500 },
   )
   t.comment(Object.fromEntries(verdicts))
-  t.ok((verdicts.get('clean') ?? 0) > 10 && (verdicts.get('dangerous') ?? 0) > 3)
+  t.ok((verdicts.get('clean') ?? 0) > 5 && (verdicts.get('dangerous') ?? 0) > 1)
 })
 
 t.test('what is converted is so to the same bytes again', async (t) => {
   let count = 0
-  for (const file of fc.sample(mutant, { ...RUNS, numRuns: 500 })) {
+  for (const file of fc.sample(mutant, { ...RUNS, numRuns: 250 })) {
     if (judged(file, { limits }) !== 'not refused') continue
     count += 1
     t.ok(converted(file, { limits }).file.equals(converted(file, { limits }).file))
