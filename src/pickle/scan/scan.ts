@@ -96,7 +96,8 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
       }
       const maxOpcodes = Math.min(limits.maxOpcodes, left.opcodes)
       const each = trace(bytes, at, { ...limits, maxOpcodes })
-      left.pickles -= 1
+      // Of a file that is none there is but one try.
+      if (each.broken === undefined) left.pickles -= 1
       left.opcodes -= each.count
       if (each.count === maxOpcodes) miss(`${entry || 'it'} has more opcodes than are looked into`)
       found.push(each)
