@@ -41,6 +41,7 @@ const MOST_NOTE_BYTES = 1024
 /** An archive of torch.save. @throws {ConversionRefused} */
 export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpoint {
   const zip = readTorchZip(source, options.limits)
+  checkVersion(source, recordOf(zip, 'version'))
   const isBigEndian = isBigEndianZip(source, zip)
   const pickle = recordBytes(source, recordOf(zip, 'data.pkl'), options.limits.maxPickleBytes)
   const { value, storages, opaque, end } = unpickled('data.pkl', pickle, 0, options)
@@ -62,6 +63,15 @@ export function readZipCheckpoint(source: Source, options: ReadOptions): Checkpo
       )
   }
   return { format: 'torch_zip', value, isBigEndian, places, opaque }
+}
+
+/** Of the archive's format: PyTorch reads these. */
+const VERSION = /^(?:[1-9]|10)\n?$/
+
+function checkVersion(source: Source, record: ZipRecord): void {
+  const version = recordBytes(source, record, MOST_NOTE_BYTES).toString('latin1')
+  if (!VERSION.test(version))
+    throw new ConversionRefused('damaged', `its version is ${JSON.stringify(version)}`)
 }
 
 /** PyTorch reads them as text. */

@@ -276,6 +276,13 @@ t.test('notes of the archive are short', async (t) => {
     refused(zip(changed({ byteorder: { bytes: Buffer.from('middle') } }))),
     /^damaged: its byte order/,
   )
+  t.match(refused(zip(changed({ version: undefined }))), /^damaged: it has no record .*version"/)
+  for (const version of ['0', '11', '3x', '-1', ''])
+    t.match(
+      refused(zip(changed({ version: { bytes: Buffer.from(version) } }))),
+      /^damaged: its version is/,
+      version,
+    )
   t.match(
     refused(zip(changed({ '.data/serialization_id': { bytes: Buffer.from([0x31, 0xd2]) } }))),
     /^damaged: its record .data.serialization_id is no plain text/,
