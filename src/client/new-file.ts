@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { onDisk, syncFolder, unlessMissing, writeFully } from './disk.ts'
 import { misused } from './local-failure.ts'
+import { makeFolders } from './new-folder.ts'
 
 /**
  * Writes a file that appears under its name once all of `chunks` came and none of it was refused; otherwise nothing
@@ -62,7 +63,7 @@ const statOf = (path: string): Promise<Stats | undefined> =>
 
 /** `given`, or `name` inside it where it is a folder or, ending in a slash, is to be one. @throws {LocalError} */
 export async function targetAt(given: string, name: string): Promise<string> {
-  if (given.endsWith('/')) await onDisk(given, () => mkdir(given, { recursive: true }))
+  if (given.endsWith('/')) await makeFolders(given)
   const found = await statOf(given)
   return found?.isDirectory() === true ? join(given, name) : given
 }

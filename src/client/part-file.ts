@@ -11,6 +11,7 @@ import { basename, dirname, join } from 'node:path'
 import type { FilePath, Sha256 } from '../registry/names.ts'
 import { isCode, onDisk, readFully, syncFolder, unlessMissing, writeFully } from './disk.ts'
 import { localErrorOf, misused } from './local-failure.ts'
+import { makeFolders } from './new-folder.ts'
 
 export interface PartFile {
   /** Bytes that are there, proven or not. */
@@ -30,7 +31,7 @@ export interface PartFile {
 
 /** Where the file of a version goes below `folder`; makes the folders on the way. @throws {LocalError} */
 export async function targetBelow(folder: string, path: FilePath): Promise<string> {
-  await onDisk(folder, () => mkdir(folder, { recursive: true }))
+  await makeFolders(folder)
   let at = folder
   for (const part of dirname(path)
     .split('/')

@@ -64,6 +64,12 @@ t.test(
     t.match(stopped, { code: 1, stdout: /refused: reading it took more than 1 MiB of memory/ })
     const within = await run(['migrate', 'a.pt', '-o', 'full/b.pt/new'], {}, folder)
     t.match(within, { code: 1, stdout: /a part of its path is not a folder/ })
+    // A file system of the kernel's own makes no folders.
+    if (process.platform === 'linux')
+      t.match(await run(['migrate', 'a.pt', '-o', '/proc/x'], {}, folder), {
+        code: 1,
+        stdout: /\/proc\/x: no folder can be made there/,
+      })
     t.strictSame(names(folder), ['a.pt', 'full', 'full/b.pt'])
     if (process.getuid?.() === 0) {
       t.comment('NOT TRIED: root may write anything')

@@ -1,7 +1,8 @@
-import { access, constants, mkdir, rm, rmdir, stat } from 'node:fs/promises'
+import { access, constants, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { onDisk, syncFolder, unlessMissing } from '../../client/disk.ts'
+import { onDisk, syncFolder } from '../../client/disk.ts'
 import { openNewPart } from '../../client/new-file.ts'
+import { makeFolders, pathDown, removeEmpty } from '../../client/new-folder.ts'
 import { readSafetensors } from '../../client/read-safetensors.ts'
 import { renameNew } from '../../client/rename-new.ts'
 import type { Converted } from '../../pickle/job/messages.ts'
@@ -58,8 +59,9 @@ async function withPart(
   signal: AbortSignal,
   keep: (part: string) => Promise<void>,
 ): Promise<Made> {
-  const made = await makeFolder(resolve(dirname(target)))
+  const made = await makeFolders(resolve(dirname(target)))
   try {
+    for (const folder of made) await syncFolder(dirname(folder))
     // What few may read doesn't become what all may.
     const part = await openNewPart(target, original.mode)
     try {
@@ -85,31 +87,6 @@ async function withPart(
 
 /** Whether a file could be made there: in its folder, or in the first one above it that there is. @throws {LocalError} */
 export async function checkRoom(target: string): Promise<void> {
-  let folder = dirname(resolve(target))
-  while ((await onDisk(folder, () => stat(folder).catch(unlessMissing))) === undefined)
-    folder = dirname(folder)
+  const [folder] = await pathDown(resolve(dirname(target)))
   await onDisk(folder, () => access(folder, constants.W_OK | constants.X_OK))
-}
-
-/** @returns the folders that it took, the innermost first; their names are durable */
-async function makeFolder(folder: string): Promise<readonly string[]> {
-  const first = await onDisk(folder, () => mkdir(folder, { recursive: true }))
-  if (first === undefined) return []
-  const made: string[] = []
-  for (let at = folder; at.startsWith(first); at = dirname(at)) {
-    made.push(at)
-    await syncFolder(dirname(at))
-  }
-  return made
-}
-
-/** Folders that were made for nothing. */
-async function removeEmpty(folders: readonly string[]): Promise<void> {
-  for (const folder of folders) {
-    try {
-      await rmdir(folder)
-    } catch {
-      return
-    }
-  }
 }
