@@ -6,6 +6,7 @@ import { createViewReader } from './gather.ts'
 import { isSafetensors, passThrough } from './pass-through.ts'
 import type { PlannedTensor } from './plan.ts'
 import { READ_BYTES, readThrough } from './read-through.ts'
+import { refusePickle } from './refuse-pickle.ts'
 import { type Source, sourceOf } from './source.ts'
 import { nameOf } from './values.ts'
 import { isContiguous, type View } from './views.ts'
@@ -48,6 +49,7 @@ interface OpenFile {
 export function convert(from: OpenFile, targetFd: number, options: ConversionOptions): Conversion {
   const source = sourceOf(from.fd, from.sizeBytes)
   if (isSafetensors(source)) {
+    refusePickle(source)
     return ofSafetensors(
       passThrough(source, (bytes, begin) => {
         writeAll(targetFd, bytes, begin)
@@ -102,7 +104,10 @@ function writeTensors(
 /** What `convert` would make of it, without writing. @throws {ConversionRefused} as it would */
 export function judge(from: OpenFile, options: ConversionOptions): Conversion {
   const source = sourceOf(from.fd, from.sizeBytes)
-  if (isSafetensors(source)) return ofSafetensors(passThrough(source, () => undefined))
+  if (isSafetensors(source)) {
+    refusePickle(source)
+    return ofSafetensors(passThrough(source, () => undefined))
+  }
   const weights = readWeights(source, options)
   const sourceSha256 = readThrough(source, weights.checkpoint.places)
   return { ...factsOf(weights), sourceSha256 }

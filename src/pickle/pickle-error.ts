@@ -9,6 +9,8 @@ interface Facts {
   readonly path?: readonly string[]
   /** Whether more bytes may have made it whole. */
   readonly isCutOff?: true
+  /** Of what meets a limit of ours: where it would end, in the same bytes. Another reader goes on from there. */
+  readonly wantedEnd?: number
 }
 
 /** A pickle that isn't read further: it is damaged, beyond a limit, or asks for what is not done here. */

@@ -36,7 +36,7 @@ export function readInstruction(
   limits: ReadLimits,
 ): Instruction {
   const code = pickle[offset]
-  if (code === undefined) throw new PickleError(offset, 'ends without STOP', { isCutOff: true })
+  if (code === undefined) throw new PickleError(offset, 'ends without STOP', { isCutOff: true, wantedEnd: offset + 1 }) // prettier-ignore
   const opcode = OPCODES.get(code)
   if (opcode === undefined)
     throw new PickleError(offset, `has the unknown opcode 0x${code.toString(16).padStart(2, '0')}`)
@@ -86,7 +86,7 @@ const READERS: Readonly<Record<ArgumentKind, (place: Place) => Read>> = {
 
 function viewOf({ pickle, offset }: Place, begin: number, length: number): Uint8Array {
   if (length > pickle.length - begin)
-    throw new PickleError(offset, 'ends within an argument', { isCutOff: true })
+    throw new PickleError(offset, 'ends within an argument', { isCutOff: true, wantedEnd: begin + length }) // prettier-ignore
   return pickle.subarray(begin, begin + length)
 }
 
@@ -107,6 +107,7 @@ function counted(
     throw new PickleError(
       place.offset,
       `has an argument of ${count} bytes; at most ${most} are read`,
+      { wantedEnd: begin + Number(count) },
     )
   const argument = viewOf(place, begin, Number(count))
   return { argument, end: begin + argument.length }
@@ -148,6 +149,9 @@ function lineAt(place: Place, begin: number): { line: string; end: number } {
   const bytes = pickle.subarray(begin, begin + limits.maxStringBytes)
   const length = bytes.indexOf(0x0a)
   if (length === -1)
-    throw new PickleError(offset, 'has an argument without an end', bytes.length < limits.maxStringBytes ? { isCutOff: true } : {}) // prettier-ignore
+    throw new PickleError(offset, 'has an argument without an end', {
+      ...(bytes.length < limits.maxStringBytes && { isCutOff: true }),
+      wantedEnd: begin + bytes.length + 1,
+    })
   return { line: decoded(place, bytes.subarray(0, length)), end: begin + length + 1 }
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { scan, SCAN_LIMITS, type ScanReport } from '../../src/pickle/scan/report.ts'
+import { SCAN_LIMITS } from '../../src/pickle/scan/limits.ts'
+import { scan, type ScanReport } from '../../src/pickle/scan/report.ts'
 import { pickles } from '../attacks/pickles.ts'
 import {
   call,

@@ -1,5 +1,5 @@
 import { type ConversionRefused, UnknownClass } from '../refused.ts'
-import { SCAN_LIMITS } from '../scan/report.ts'
+import { SCAN_LIMITS } from '../scan/limits.ts'
 import { isAttack, picklesIn, type ScanFinding } from '../scan/scan.ts'
 import type { Source } from '../source.ts'
 import type { Refusal } from './messages.ts'

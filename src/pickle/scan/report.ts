@@ -6,6 +6,7 @@ import { readThrough } from '../read-through.ts'
 import { ConversionRefused } from '../refused.ts'
 import type { Source } from '../source.ts'
 import { readCheckpoint, weightsOf } from '../weights.ts'
+import { SCAN_LIMITS } from './limits.ts'
 import { isAttack, picklesIn, type Pickles, type ScanFinding, type ScanLimits } from './scan.ts'
 
 /** `refused`: nothing hostile was found, and it isn't taken all the same. */
@@ -23,30 +24,13 @@ export interface ScanReport {
   readonly hasPickle: boolean
 }
 
-const ENTRY_BYTES = 64 * 1024 * 1024
-
-export const SCAN_LIMITS: ScanLimits = {
-  ...DEFAULT_LIMITS,
-  maxStringBytes: ENTRY_BYTES,
-  maxBytes: ENTRY_BYTES,
-  isLenient: true,
-  maxFindings: 1000,
-  maxEntryBytes: ENTRY_BYTES,
-  maxInflatedBytes: 4 * ENTRY_BYTES,
-  maxNesting: 4,
-  maxMembers: 600_000,
-  maxPickles: 100_000,
-  maxAllOpcodes: 40_000_000,
-  maxReadBytes: 64 * ENTRY_BYTES,
-}
-
 /** Looks into a file of any kind, by its content, running nothing of it. */
 export function scan(source: Source, limits: ScanLimits = SCAN_LIMITS): ScanReport {
   const pickles = picklesIn(source, limits)
   const { trouble, sha256 = readThrough(source) } = judged(source)
   return {
     format: formatOf(source),
-    verdict: verdictOf(pickles, trouble === undefined),
+    verdict: verdictOf(pickles, trouble === undefined && !(isSafetensors(source) && !pickles.isReadOut)), // prettier-ignore
     findings: pickles.findings,
     notes: [...(trouble === undefined ? [] : [trouble]), ...pickles.notes],
     sha256,

@@ -32,6 +32,8 @@ export interface Pickles {
   readonly hasPickle: boolean
   /** Whether there is nothing that was left out for what it takes. */
   readonly isWhole: boolean
+  /** Whether each file that could be a pickle was read as far as another reader would. */
+  readonly isReadOut: boolean
 }
 
 /** As much of a file as is read at first: most are no pickle, which shows soon. */
@@ -44,6 +46,7 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
   const notes: string[] = []
   let hasPickle = false
   let isWhole = true
+  let isReadOut = true
   const left = { members: limits.maxMembers, pickles: limits.maxPickles, opcodes: limits.maxAllOpcodes, bytes: limits.maxReadBytes } // prettier-ignore
   const membersOf = createUnpacker(limits, miss)
 
@@ -80,6 +83,11 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
       const traces = tracesOf(entry, bytes)
       if (traces.at(-1)?.isCutOff === true && length < most) continue
       for (const each of traces) tellTrace(entry, bytes, each, depth)
+      const end = traces.at(-1)?.wantedEnd ?? Infinity
+      if (begin + end <= source.sizeBytes) {
+        isReadOut = false
+        note(`${entry || 'it'} could be a pickle; it is read up to byte ${length} at most`)
+      }
       if (traces.at(-1)?.isCutOff === true && begin + length < source.sizeBytes && isPickle(bytes))
         miss(`${entry || 'it'} is a pickle of more than ${length} bytes`)
       return
@@ -139,7 +147,7 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
   look('', source, 0)
   // A thousand harmless names hide no attack.
   const findings = [...attacks, ...others].slice(0, limits.maxFindings)
-  return { findings, notes, hasPickle, isWhole }
+  return { findings, notes, hasPickle, isWhole, isReadOut }
 }
 
 const isLocalHeader = (first: Buffer): boolean =>

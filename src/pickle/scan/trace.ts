@@ -37,6 +37,8 @@ export interface Trace {
   readonly oddity: Fault | undefined
   /** Whether more bytes may have made it whole. */
   readonly isCutOff: boolean
+  /** Where it was left though another reader would go on, had it so many bytes. */
+  readonly wantedEnd: number | undefined
   /** Opcodes read. */
   readonly count: number
 }
@@ -51,7 +53,9 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   let stack: Symbol[] = []
   const below: Symbol[][] = []
   const memo = new Map<number | string, Symbol>()
-  const findings = createFindings(limits.maxFindings, () => fail('has more findings than are told'))
+  const findings = createFindings(limits.maxFindings, () =>
+    exceed('has more findings than are told'),
+  )
   const nested: { offset: number; bytes: Uint8Array }[] = []
   let at: Instruction = { name: 'STOP', offset: begin, end: begin, argument: undefined }
   let frameEnd = Infinity
@@ -63,10 +67,14 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   const fail = (why: string): never => {
     throw new PickleError(at.offset, why)
   }
+  /** A limit of ours, where another reader goes on. */
+  const exceed = (why: string): never => {
+    throw new PickleError(at.offset, why, { wantedEnd: at.end })
+  }
 
   function push(symbol: Symbol): void {
     depth += 1
-    if (depth > limits.maxValues) fail('has too many values on its stack')
+    if (depth > limits.maxValues) exceed('has too many values on its stack')
     stack.push(symbol)
   }
 
@@ -100,7 +108,7 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
 
   function visit(): void {
     visits += 1
-    if (visits > limits.maxOpcodes) fail('has arguments that are too entangled')
+    if (visits > limits.maxOpcodes) exceed('has arguments that are too entangled')
   }
 
   /** What a call gives; a finding unless it builds what is known. Calling what is no function fails in Python too. */
@@ -170,7 +178,7 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     push({ kind: 'list', items })
   }
   const remember = (key: number | string): void => {
-    if (memo.size === limits.maxMemo) fail('remembers too many values')
+    if (memo.size === limits.maxMemo) exceed('remembers too many values')
     memo.set(key, stack.at(-1) ?? fail('wants a value on an empty stack'))
   }
   const recall = (key: number | string): void => {
@@ -197,7 +205,7 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
       frameEnd = at.end + Number(at.argument)
     },
     MARK: () => {
-      if (below.length === limits.maxValues) fail('has too many marks open')
+      if (below.length === limits.maxValues) exceed('has too many marks open')
       below.push(stack)
       stack = []
     },
@@ -355,10 +363,11 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
 
   let broken: Trace['broken']
   let isCutOff = false
+  let wantedEnd: number | undefined
   try {
     for (let offset = begin; ; count += 1, offset = at.end) {
       at = readInstruction(pickle, offset, limits)
-      if (count === limits.maxOpcodes) fail(`has more than ${limits.maxOpcodes} opcodes`)
+      if (count === limits.maxOpcodes) exceed(`has more than ${limits.maxOpcodes} opcodes`)
       if (at.offset < frameEnd && at.end > frameEnd)
         oddity ??= { offset: at.offset, why: 'has a frame that ends within an argument' }
       if (at.name === 'STOP') {
@@ -371,6 +380,17 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
     if (!(error instanceof PickleError)) throw error
     broken = { offset: error.offset, why: error.message }
     isCutOff = error.facts.isCutOff === true
+    wantedEnd = error.facts.wantedEnd
   }
-  return { begin, end: at.end, findings: findings.list, nested, broken, oddity, isCutOff, count }
+  return {
+    begin,
+    end: at.end,
+    findings: findings.list,
+    nested,
+    broken,
+    oddity,
+    isCutOff,
+    wantedEnd,
+    count,
+  }
 }

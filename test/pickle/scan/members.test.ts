@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { call, join, little, pickle, text, zip, type ZipEntry } from '../../../bench/fuzz-pickle/assembler.ts' // prettier-ignore
-import { scan, SCAN_LIMITS, type ScanReport } from '../../../src/pickle/scan/report.ts'
+import { SCAN_LIMITS } from '../../../src/pickle/scan/limits.ts'
+import { scan, type ScanReport } from '../../../src/pickle/scan/report.ts'
 import { sourceOfBytes } from '../../../src/pickle/source.ts'
 
 const HOSTILE = pickle(call('os', 'system', text('id')))

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { call, checkpoint, dict, FLOATS, global, GOOD, int, join, legacy, list, little, pickle, records, tensor, text, tuple, zip } from '../../../bench/fuzz-pickle/assembler.ts' // prettier-ignore
-import { scan, SCAN_LIMITS, type ScanReport } from '../../../src/pickle/scan/report.ts'
+import { SCAN_LIMITS } from '../../../src/pickle/scan/limits.ts'
+import { scan, type ScanReport } from '../../../src/pickle/scan/report.ts'
 import { sourceOfBytes } from '../../../src/pickle/source.ts'
 import { writeSafetensors } from '../../../src/safetensors/write.ts'
 

@@ -1,0 +1,17 @@
+import { ConversionRefused } from './refused.ts'
+import { SCAN_LIMITS } from './scan/limits.ts'
+import { isAttack, picklesIn } from './scan/scan.ts'
+import type { Source } from './source.ts'
+
+/**
+ * A header's length and text can be chosen so that a valid safetensors file is a pickle too, for whoever takes it for one.
+ *
+ * @throws {ConversionRefused}
+ */
+export function refusePickle(source: Source): void {
+  const { findings, isReadOut } = picklesIn(source, SCAN_LIMITS)
+  if (findings.some(isAttack))
+    throw new ConversionRefused('pickle', 'it is safetensors, and something that runs code too')
+  if (!isReadOut)
+    throw new ConversionRefused('pickle', 'it is safetensors, and could be a pickle too, too large to be read as one') // prettier-ignore
+}
