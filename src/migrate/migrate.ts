@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs'
 import { RegistryError } from '../errors.ts'
 import type { Converted, Refusal } from '../pickle/job/messages.ts'
 import { type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
@@ -36,7 +35,6 @@ export interface Migrated {
 export type Migrate = (request: MigrationRequest) => Promise<Migrated>
 
 const MOST_FINDINGS_TOLD = 100
-const READ_BYTES = 1024 * 1024
 
 export function createMigrate(
   vault: Vault,
@@ -51,7 +49,7 @@ export function createMigrate(
       )
       const outcome = await publish({
         ...request,
-        files: single({ path, body: bytesOf(target), announcedBytes: undefined }),
+        files: single({ path, body: target.read(), announcedBytes: undefined }),
         facts: () => ({ metadata, expected: expectedOf(converted, path), held: [] }),
       })
       return { outcome, converted }
@@ -99,10 +97,6 @@ const expectedOf = (
   path: FilePath,
 ): ReadonlyMap<string, Sha256> =>
   format === 'safetensors' ? new Map([[path, parseSha256(sourceSha256, 'body')]]) : new Map()
-
-/** A converted checkpoint; whoever wrote it is gone by now. */
-const bytesOf = ({ fd }: ScratchFile): AsyncIterable<Uint8Array> =>
-  createReadStream('', { fd, start: 0, autoClose: false, highWaterMark: READ_BYTES })
 
 async function* single<T>(value: T): AsyncGenerator<T, void, undefined> {
   yield await Promise.resolve(value)

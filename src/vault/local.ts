@@ -26,6 +26,7 @@ const ID = /^[0-9a-f]{32}$/
 /** Nothing, or nothing that a vault wrote, has that name: a link, or a file where a shelf was. */
 const NOT_THERE = ['ENOENT', 'ELOOP', 'ENOTDIR', 'ENXIO']
 const SHELF = /^[0-9a-f]{2}$/
+const READ_BYTES = 1024 * 1024
 
 /** The paths of a vault; what stands for a blob is found by its id alone. */
 function layoutOf(root: string) {
@@ -145,6 +146,7 @@ export async function openLocalVault(root: string): Promise<Vault> {
         await full(writeFully(file, sizeBytes, bytes))
         sizeBytes += bytes.length
       },
+      read: () => readAll(file),
       discard: async () => {
         await file.close()
         await rm(path, { force: true })
@@ -217,6 +219,16 @@ async function openBlob(path: string): Promise<OpenBlob | undefined> {
   if (stat.isFile()) return { fd: file.fd, sizeBytes: stat.size, close: () => file.close() }
   await file.close()
   return undefined
+}
+
+async function* readAll(file: FileHandle): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let at = 0; ;) {
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+    const { bytesRead } = await file.read(buffer, 0, READ_BYTES, at)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+    at += bytesRead
+  }
 }
 
 async function writeFully(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {

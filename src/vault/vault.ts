@@ -19,6 +19,8 @@ export interface ScratchFile {
   readonly fd: number
   readonly sizeBytes: number
   append: (bytes: Uint8Array) => Promise<void>
+  /** From its begin to its end, whoever wrote it. */
+  read: () => AsyncIterable<Uint8Array>
   /** Gives its bytes back to the disk. */
   discard: () => Promise<void>
 }

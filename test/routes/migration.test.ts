@@ -144,6 +144,16 @@ t.test('a version that exists, another’s name and a bad one are refused', asyn
   await problem(t, contradiction, 422, 'METADATA_REFUSED', { key: 'source_sha256' })
 })
 
+t.test('a policy that the weights don’t meet leaves nothing behind', async (t) => {
+  const policy = JSON.stringify({ max_size: 100 })
+  const headers = { 'content-type': 'application/json' }
+  const url = '/v1/checkpoints/acme/small/policy'
+  await request(url, { token: ADMIN, method: 'PUT', headers, body: policy })
+  const refused = await migrate('acme/small/1', legacy('trainer.pt'))
+  await problem(t, refused, 413, 'TOO_LARGE')
+  t.strictSame(staged(), [])
+})
+
 t.test('a scan says what a file is, keeps nothing, and is entered', async (t) => {
   t.match(await scanned(GOOD), {
     format: 'torch_zip',
