@@ -57,6 +57,32 @@ t.test(
 )
 
 t.test(
+  'what an earlier run made of other options is not taken for what is asked for',
+  async (t) => {
+    const models = dict({
+      model: dict({ a: tensor(), b: tensor() }),
+      ema: dict({ c: tensor() }),
+    })
+    const folder = t.testdir({ 'a.pt': checkpoint(models) })
+    const again = (...args: readonly string[]): ReturnType<typeof run> =>
+      run(['migrate', 'a.pt', ...args], {}, folder)
+    t.match(await again(), { code: 0, stdout: /migrated/ })
+    for (const args of [['--tied', 'keep'], ['--opaque']])
+      t.match(await again(...args), { code: 0, stdout: /already/ }, args.join(' '))
+    const other = /a\.safetensors: it is not what these options make of the source; move it away/
+    for (const args of [
+      ['--root', 'ema'],
+      ['--tied', 'duplicate'],
+      ['--root', ''],
+    ])
+      t.match(await again(...args), { code: 1, stdout: other }, args.join(' '))
+    const missing = await again('--root', 'optimizer', '--dry-run')
+    t.match(missing, { code: 1, stdout: /refused: .*optimizer/ })
+    t.strictSame(names(folder), ['a.pt', 'a.safetensors'])
+  },
+)
+
+t.test(
   'a file that costs too much, and a folder that takes none, fail and leave nothing',
   async (t) => {
     const folder = t.testdir({ 'a.pt': GOOD, full: { 'b.pt': GOOD } })

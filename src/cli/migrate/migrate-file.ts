@@ -82,8 +82,11 @@ async function leave({ original, order, progress, signal }: Run): Promise<void> 
 
 async function foresee(run: Run): Promise<void> {
   const { target, original, version, order, progress, signal } = run
-  if (await isThere(target)) await readMade(run)
-  else {
+  if (await isThere(target)) {
+    await readMade(run)
+    // What the options ask for must be there; whether it is what was made of it, only a new file shows.
+    if (hasChoice(order)) await readWeights(original, undefined, order, signal)
+  } else {
     note(progress, 'would_migrate', await readWeights(original, undefined, order, signal))
     progress.target = target
     await checkRoom(target)
@@ -117,17 +120,21 @@ async function make({ target, original, order, progress, signal }: Run): Promise
   return weights
 }
 
-/** What an earlier run made; before the source may go, it is made anew and compared. */
+/** What an earlier run made; where that matters, it is made anew and compared. */
 async function takeMade(run: Run): Promise<Weights> {
   const { target, original, order, progress, signal } = run
   const weights = await readMade(run)
-  if (order.original === 'keep') return weights
+  if (order.original === 'keep' && !hasChoice(order)) return weights
   const anew = await makeBeside(target, original, order, signal)
   note(progress, 'already', anew.converted)
   if (anew.weights.sha256 !== weights.sha256)
-    throw misused(target, 'it is not what these options make of the source; the source stays')
+    throw misused(target, 'it is not what these options make of the source; move it away, or use -o') // prettier-ignore
   return weights
 }
+
+/** Whether the caller says what is to be made, so that what an earlier run made may be something else. */
+const hasChoice = ({ root, writesTiedTwice, isOpaqueAllowed }: Wanted): boolean =>
+  root !== undefined || writesTiedTwice || isOpaqueAllowed
 
 /** @throws {LocalError} where what is there isn't made of the source. */
 async function readMade({ target, original, progress, signal }: Run): Promise<Weights> {
