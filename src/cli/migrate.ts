@@ -113,17 +113,18 @@ function createClaims(
   versionOf: VersionOf | undefined,
 ): (source: Source) => VersionRef | undefined {
   const claimed = new Map<string, string>()
-  const claim = ({ path }: Source, what: string, name: string): void => {
+  const claim = ({ path }: Source, what: string, name: string, advice: string): void => {
     const other = claimed.get(name)
-    if (other !== undefined)
-      throw misused(path, `${what} is ${other}’s already; migrate it by itself`)
+    if (other !== undefined) throw misused(path, `${what} is ${other}’s already; ${advice}`)
     claimed.set(name, path)
   }
   return (source) => {
     if (source.trouble !== undefined) return undefined
-    claim(source, source.target, resolve(source.target))
+    const { target } = source
+    claim(source, target, resolve(target), 'give it a folder of its own with -o')
     const version = versionOf?.(source)
-    if (version !== undefined) claim(source, `the version ${version.ref}`, `@${version.ref}`)
+    if (version !== undefined)
+      claim(source, `the version ${version.ref}`, `@${version.ref}`, 'push it by itself, to owner/name@version') // prettier-ignore
     return version
   }
 }

@@ -82,7 +82,7 @@ t.test('what is in the way stays, and its source too', async (t) => {
     { outcome: 'failed', error: /a\.safetensors: it exists and is not valid safetensors/ },
     { outcome: 'failed', target: 'b.safetensors', error: /b\.pt\.bak: there is something/ },
     { outcome: 'migrated', original: 'backed_up' },
-    { outcome: 'failed', error: /is c\.bin’s already/ },
+    { outcome: 'failed', error: /is c\.bin’s already; give it a folder of its own with -o/ },
     { outcome: 'failed', error: /d\.safetensors: there is no such file/ },
   ])
   const there = ['a.pt', 'a.safetensors', 'b.pt', 'b.pt.bak', 'b.safetensors', 'c.bin.bak']
