@@ -8,7 +8,7 @@ import { addJobOptions, jobLimitsOf, type JobOptions } from './job-options.ts'
 import { destinationOf, type VersionOf } from './migrate/destination.ts'
 import { migrateFile, type Order, type Progress } from './migrate/migrate-file.ts'
 import { createReport } from './migrate/report.ts'
-import { type Source, sourcesOf } from './migrate/sources.ts'
+import { nothingIn, type Source, sourcesOf } from './migrate/sources.ts'
 import { type Shell, UsageError } from './shell.ts'
 import { printable } from './words.ts'
 
@@ -61,8 +61,9 @@ export function addMigrate(program: Command, shell: Shell): void {
     const given = checkpointDir === undefined ? paths : [...paths, checkpointDir]
     if (given.length === 0) throw new UsageError('Give a folder or a file.')
     const order = orderOf(options, shell)
-    const sources = await sourcesOf(given, options.output)
+    const { sources, foldersWithout } = await sourcesOf(given, options.output)
     const versionOf = push === undefined ? undefined : destinationOf(push, sources)
+    for (const folder of foldersWithout) shell.note(printable(nothingIn(folder)))
     await migrateAll(sources, versionOf, order, shell, isJson)
   })
 }

@@ -25,8 +25,13 @@ t.test('a folder is migrated file by file, and a failure does not stop the rest'
     sub: { 'readme.txt': 'text', 'linked.PTH': t.fixture('symlink', '../b.pt') },
     'linked-folder': t.fixture('symlink', '.cache'),
     '.cache': { 'hidden.pt': GOOD },
+    empty: { 'readme.md': 'text' },
   })
   const before = names(folder)
+  t.match(await run(['migrate', 'empty', '.cache', '--dry-run'], {}, folder), {
+    code: 0,
+    stderr: 'no .pt, .pth, .bin or .ckpt file in empty\n',
+  })
   const dry = await run(['migrate', '.', '--dry-run', '--json'], {}, folder)
   t.equal(dry.code, 1, dry.stderr)
   t.match(document(dry.stdout).totals, { migrated: 0, would_migrate: 2, failed: 1 })

@@ -32,6 +32,16 @@ export const sourceNamesOf = (path: string): readonly string[] =>
     return [name, `${name}.bak`]
   })
 
+/** What a folder lacks, said in words. */
+export const nothingIn = (folder: string): string =>
+  `no .${ENDINGS.slice(0, -1).join(', .')} or .${ENDINGS.slice(-1).join()} file in ${folder}`
+
+interface Sources {
+  readonly sources: readonly Source[]
+  /** The folders among what was given that hold none. */
+  readonly foldersWithout: readonly string[]
+}
+
 /**
  * Files that the caller names, whatever they are called, and those of folders that are called as checkpoints are; each once.
  *
@@ -41,20 +51,24 @@ export const sourceNamesOf = (path: string): readonly string[] =>
 export async function sourcesOf(
   given: readonly string[],
   output: string | undefined,
-): Promise<readonly Source[]> {
+): Promise<Sources> {
   const found = new Map<string, Source>()
+  const foldersWithout: string[] = []
   for (const path of given) {
     const isSearched = await isFolder(path)
     const folder = isSearched ? path : dirname(path)
     const files: AsyncIterable<FileBelow> | readonly FileBelow[] = isSearched
       ? filesBelow(path, { areHiddenFoldersTaken: false })
       : [{ path: basename(path) }]
+    let isEmpty = true
     for await (const file of files) {
       if (isSearched && file.trouble === undefined && !hasLegacyName(file.path)) continue
+      isEmpty = false
       const source = join(folder, file.path)
       const target = join(output ?? folder, besideOf(file.path))
       if (!found.has(resolve(source))) found.set(resolve(source), { ...file, path: source, target })
     }
+    if (isEmpty) foldersWithout.push(path)
   }
-  return [...found.values()]
+  return { sources: [...found.values()], foldersWithout }
 }
