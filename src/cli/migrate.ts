@@ -30,8 +30,15 @@ follows from its content. It is read in a process of its own that can open no ot
 
 The new file lies beside the source (model.pt becomes model.safetensors), or below -o with the same folders. It is
 written under another name, synced, compared with the source tensor by tensor, and appears when it is whole; nothing is
-ever replaced. A source whose new file is there already is passed over. --backup and --delete-originals touch a source
-only once the new file was read again from the disk and, with --push, by the registry.
+ever replaced. A source whose new file is there already is passed over; with --root, --tied duplicate or --opaque it is
+made anew and compared, and fails where that gives something else. What a run that was killed leaves beside the new file
+is .NAME.….strongroom-part and can be deleted.
+
+Where a checkpoint holds two models, migrate it with --root for each, and with -o for the second. --root '' takes all of
+it as one tree.
+
+--backup and --delete-originals touch a source only once the new file was read again from the disk and, with --push, by
+the registry. --delete-originals deletes with it what is listed as dropped, such as the state of an optimizer.
 
 With --push owner/name each file becomes a version of its own name, with owner/name@version the one file becomes that.`
 
