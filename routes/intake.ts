@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { forbidden, type Principal, requireScope } from '../src/access/principal.ts'
 import { invalidField, RegistryError } from '../src/errors.ts'
 import type { Gate } from '../src/gate.ts'
+import { expectedSha256 } from '../src/http/digest-header.ts'
 import { paced } from '../src/http/pace.ts'
 import {
   type CheckpointName,
@@ -144,3 +145,13 @@ export function single(query: Query, key: string): string | undefined {
 
 /** Whether the caller left before its body was here: there is nobody to answer. */
 export const hungUp = ({ raw }: FastifyRequest): boolean => raw.destroyed && !raw.complete
+
+/** What the caller's headers say of the body's digest. @throws {RegistryError} INVALID_REQUEST */
+export function expectedOf({ headers }: FastifyRequest): ReturnType<typeof expectedSha256> {
+  const one = (name: string): string | undefined => headers[name]?.toString()
+  return expectedSha256({
+    contentDigest: one('content-digest'),
+    reprDigest: one('repr-digest'),
+    xChecksumSha256: one('x-checksum-sha256'),
+  })
+}

@@ -12,6 +12,7 @@ import { asRegistryError } from './error-handler.ts'
 import {
   bodyOf,
   enter,
+  expectedOf,
   hungUp,
   metadataOf,
   type Query,
@@ -41,6 +42,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
       await requireMayPublish(strongroom, target)
       pathOrDefault(single(request.query as Query, 'path'))
       requireWhole(request)
+      expectedOf(request)
       await admit(request, reply, COPIES)
     } catch (error) {
       noteRefusal(target, asRegistryError(error))
@@ -63,6 +65,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
         path: pathOrDefault(single(query, 'path')),
         metadata: metadataOf(query),
         root: single(query, 'root'),
+        expected: expectedOf(request),
         body: bodyOf(strongroom, request),
         signal: goneSignal(reply),
       })
@@ -126,7 +129,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
           summary:
             'Publish the weights of a legacy checkpoint (.pt, .pth, .bin, .ckpt) as a version',
           description:
-            'The body is the checkpoint. It is read in a process of its own without executing anything in it, written as safetensors, compared with that, admitted and published; the checkpoint itself is not kept. Its SHA-256 is in the metadata as `source_sha256`.',
+            'The body is the checkpoint; `Repr-Digest`, `Content-Digest` or `X-Checksum-Sha256` may say its hash. It is read in a process of its own without executing anything in it, written as safetensors, compared with that, admitted and published; the checkpoint itself is not kept. Its SHA-256 is in the metadata as `source_sha256`.',
           params: VersionParams,
           querystring: Type.Object(
             {
@@ -155,7 +158,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
               200: { ...Migration, description: 'Exactly this was published before' },
               201: { ...Migration, description: 'Published' },
             },
-            ...[400, 401, 403, 404, 408, 409, 410, 413, 422, 429, 507],
+            ...[400, 401, 403, 404, 408, 409, 410, 413, 422, 429, 503, 507],
           ),
         },
       },
@@ -173,7 +176,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
           description:
             'The body is a file of any kind. Every pickle in it is read, those in archives and in one another too, and nothing of it is executed or kept.',
           body: AnyFile,
-          response: answers({ 200: Scan }, 401, 403, 408, 413, 429, 507),
+          response: answers({ 200: Scan }, 401, 403, 408, 413, 429, 503, 507),
         },
       },
       scan,

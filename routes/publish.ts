@@ -2,7 +2,6 @@ import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { invalidField, type RegistryError } from '../src/errors.ts'
-import { expectedSha256 } from '../src/http/digest-header.ts'
 import { describeVersion } from '../src/registry/describe.ts'
 import { createSizeBudget, policyOfNew } from '../src/registry/judge.ts'
 import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../src/registry/names.ts'
@@ -18,6 +17,7 @@ import {
   announcedBytes,
   bodyOf,
   enter,
+  expectedOf,
   hungUp,
   metadataOf,
   pacedBody,
@@ -276,15 +276,6 @@ function factsOf({
       sha256: parseSha256(sha256 ?? '', `body.files.${i}.sha256`),
     })),
   }
-}
-
-function expectedOf({ headers }: FastifyRequest): ReturnType<typeof expectedSha256> {
-  const one = (name: string): string | undefined => headers[name]?.toString()
-  return expectedSha256({
-    contentDigest: one('content-digest'),
-    reprDigest: one('repr-digest'),
-    xChecksumSha256: one('x-checksum-sha256'),
-  })
 }
 
 async function* one<T>(value: T): AsyncGenerator<T, void, undefined> {

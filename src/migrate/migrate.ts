@@ -1,12 +1,12 @@
 import { RegistryError } from '../errors.ts'
 import type { Converted, Refusal } from '../pickle/job/messages.ts'
-import { type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
-import { type ScratchFile, type Vault, VaultFull } from '../vault/vault.ts'
+import { isForItsFile, type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
+import type { ScratchFile, Vault } from '../vault/vault.ts'
 import { type FilePath, parseSha256, type Sha256 } from '../registry/names.ts'
 import type { Publish, PublishRequest } from '../registry/publish.ts'
 import type { Metadata } from '../registry/version-metadata.ts'
 import { findingOf } from './findings.ts'
-import { JobFailed } from './job-failed.ts'
+import { failureOf } from './job-failed.ts'
 import { withUpload } from './upload.ts'
 
 export interface MigrationRequest extends Pick<
@@ -19,6 +19,8 @@ export interface MigrationRequest extends Pick<
   readonly metadata: Metadata
   /** Keys that lead to the weights, joined with dots; undefined to look for them. */
   readonly root: string | undefined
+  /** What the caller believes the checkpoint's SHA-256 to be. */
+  readonly expected: Sha256 | undefined
   readonly signal: AbortSignal
 }
 
@@ -41,12 +43,13 @@ export function createMigrate(
   publish: Publish,
   limits: JobLimits & { readonly maxFileBytes: number | undefined },
 ): Migrate {
-  return async function migrate({ body, path, metadata, root, signal, ...request }) {
+  return async function migrate({ body, path, metadata, root, expected, signal, ...request }) {
     const target = await vault.scratch()
     try {
       const converted = await withUpload(vault, body, limits.maxFileBytes, (source) =>
         convert(source, target, root, signal),
       )
+      checkSource(converted, expected)
       const outcome = await publish({
         ...request,
         files: single({ path, body: target.read(), announcedBytes: undefined }),
@@ -72,12 +75,19 @@ export function createMigrate(
     )
     if (outcome.kind === 'converted') return outcome.converted
     if (outcome.kind === 'refused') throw refused(outcome.refusal)
-    if (outcome.kind === 'stopped' && outcome.why !== 'aborted')
+    if (outcome.kind === 'stopped' && isForItsFile(outcome.why))
       throw refused({ reason: 'limit', message: stopReason(outcome.why, limits), findings: [] })
-    const failed = new JobFailed(outcome)
-    const isFull = outcome.kind === 'failed' && ['ENOSPC', 'EDQUOT'].includes(outcome.code ?? '')
-    throw isFull ? new VaultFull('the vault is full', { cause: failed }) : failed
+    throw failureOf(outcome)
   }
+}
+
+function checkSource({ sourceSha256 }: Converted, expected: Sha256 | undefined): void {
+  if (expected !== undefined && expected !== sourceSha256)
+    throw new RegistryError(
+      'DIGEST_MISMATCH',
+      'What arrived is not what the caller’s digest names; nothing was kept.',
+      { expected, actual: sourceSha256 },
+    )
 }
 
 function refused({

@@ -1,9 +1,8 @@
-import type { JobLimits } from '../pickle/job/run-job.ts'
-import { runJob, stopReason } from '../pickle/job/run-job.ts'
+import { isForItsFile, type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
 import type { ScanReport } from '../pickle/scan/report.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type Finding, findingOf } from './findings.ts'
-import { JobFailed } from './job-failed.ts'
+import { failureOf } from './job-failed.ts'
 import { withUpload } from './upload.ts'
 
 export interface Scanned {
@@ -31,10 +30,10 @@ export function createScan(
         return { format, verdict, findings: findings.map(findingOf), notes, sha256, sizeBytes }
       }
       // What can't be read to its end is never clean.
-      if (outcome.kind === 'stopped' && outcome.why !== 'aborted') {
+      if (outcome.kind === 'stopped' && isForItsFile(outcome.why)) {
         const notes = [stopReason(outcome.why, limits)]
         return { format: undefined, verdict: 'refused', findings: [], notes, sha256: undefined, sizeBytes } // prettier-ignore
       }
-      throw new JobFailed(outcome)
+      throw failureOf(outcome)
     })
 }

@@ -85,7 +85,7 @@ export function stateDictOf(
       'root',
       parts === NO_TENSOR
         ? parts
-        : `it isn’t clear which part are the weights: ${parts}; name one as the root`,
+        : `it isn’t clear which part are the weights: ${parts}; name one as the root (--root, ?root=)`,
     )
   }
 
@@ -100,9 +100,22 @@ export function stateDictOf(
     return at
   }
 
+  /** The keys that a caller's words stand for: a key may have dots in it. */
+  function keysOf(dict: Dict, words: string): string[] {
+    const parts = words.split('.')
+    if (parts.length === 1 || !dict.entries.has(words)) return words === '' ? [] : parts
+    let at: Value | undefined = dict
+    for (const part of parts) at = at !== undefined && isKind(at, 'dict') ? at.entries.get(part) : undefined // prettier-ignore
+    if (at !== undefined)
+      throw new ConversionRefused('root', `${shown(words)} is a key of it, and leads through its keys too`) // prettier-ignore
+    return [words]
+  }
+
+  if (isKind(value, 'opaque'))
+    throw new ConversionRefused('root', `it is an object of the class ${shownName(value.global)}; save its state_dict() instead`) // prettier-ignore
   if (!isKind(value, 'dict'))
     throw new ConversionRefused('root', 'it is no mapping of names to tensors')
-  const keys = wanted === undefined ? find(value) : wanted === '' ? [] : wanted.split('.')
+  const keys = wanted === undefined ? find(value) : keysOf(value, wanted)
   const chosen = descend(value, keys)
   const tensors: { name: string; tensor: Tensor }[] = []
   const scalars: [string, string][] = []

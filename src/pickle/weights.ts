@@ -2,6 +2,7 @@ import { createHeaderWriter } from '../safetensors/header-writer.ts'
 import { HEAD_BYTES, looksLike } from '../safetensors/sniff.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { createValidator } from '../safetensors/stream.ts'
+import { dtypeFacts } from './dtypes.ts'
 import { type Checkpoint, readLegacyCheckpoint, readZipCheckpoint } from './checkpoint.ts'
 import type { ConversionLimits } from './limits.ts'
 import { SOURCE_KEY } from './own-keys.ts'
@@ -46,9 +47,27 @@ export function weightsOf(
     writesTiedTwice: options.writesTiedTwice,
     maxDataBytes: sizeBytes * options.limits.maxGrowth + SLACK_BYTES,
   })
+  if (checkpoint.isBigEndian) checkWidths(plan)
   const header = headerOf(plan, UNKNOWN_SHA256)
   checkHeader(header, plan.dataBytes)
   return { checkpoint, stateDict, plan }
+}
+
+/**
+ * PyTorch turns the numbers of a big-endian file round by the type of their storage. A tensor of another width would be read
+ * as other numbers there than were written.
+ */
+function checkWidths({ tensors }: Plan): void {
+  for (const { name, view } of tensors) {
+    const { dtype } = view.storage
+    if ((dtype === undefined ? 1 : dtypeFacts(dtype).bytes) !== view.elementBytes)
+      throw new ConversionRefused('tensor', `${shown(name)} is big-endian, in a storage of another type`) // prettier-ignore
+  }
+}
+
+const GUESSES: Readonly<Record<string, string>> = {
+  unknown: 'of no format that is known',
+  empty: 'it is empty',
 }
 
 /** By what its first bytes are, whatever the file is named. @throws {ConversionRefused} */
@@ -57,7 +76,7 @@ export function readCheckpoint(source: Source, options: ConversionOptions): Chec
   const format = looksLike(source.take(0, Math.min(HEAD_BYTES, source.sizeBytes)))
   if (format === 'torch_zip') return readZipCheckpoint(source, options)
   if (format === 'torch_legacy') return readLegacyCheckpoint(source, options)
-  const guess = format === 'unknown' ? 'of no format that is known' : `it looks like ${format}`
+  const guess = GUESSES[format] ?? `it looks like ${format}`
   throw new ConversionRefused('not_a_checkpoint', `it is no checkpoint of torch.save: ${guess}`)
 }
 

@@ -16,6 +16,7 @@ import {
   records,
   storage,
   tensor,
+  tensorOf,
   text,
   tuple,
   zip,
@@ -166,6 +167,22 @@ t.test('the numbers of a big-endian archive are turned round', async (t) => {
     // A complex number is two.
     C64: '03020100070605040b0a09080f0e0d0c',
   })
+})
+
+t.test('big-endian numbers in a storage of another type are read as others by torch', async (t) => {
+  const bytes = Buffer.from([0, 1, 0, 2])
+  const view = { shape: [2], strides: [1] }
+  for (const weight of [
+    tensorOf('uint16', { ...view, count: 4 }),
+    tensorOf('uint16', { ...view, of: 'FloatStorage', count: 1 }),
+  ]) {
+    const entries = records(pickle(dict({ weight })), { 0: bytes })
+    const big = entries.map((entry) =>
+      entry.name === 'archive/byteorder' ? { ...entry, bytes: Buffer.from('big') } : entry,
+    )
+    t.equal(refused(zip(big)), 'tensor: "weight" is big-endian, in a storage of another type')
+    t.equal(converted(zip(entries)).weights['weight']?.hex, '00010002')
+  }
 })
 
 t.test('an 8-byte record is no 16-byte storage: torch would show what was in memory', async (t) => {

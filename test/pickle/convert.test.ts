@@ -162,7 +162,7 @@ t.test('a file of safetensors stays as it is, if it is valid', async (t) => {
 })
 
 const FORMATS: Readonly<Record<string, [string, RegExp]>> = {
-  nothing: ['', /looks like empty/],
+  nothing: ['', /it is empty/],
   'a ZIP of something else': ['PK\x03\x04' + '\0'.repeat(26), /looks like zip/],
   GGUF: ['GGUF\x03\0\0\0', /looks like gguf/],
   HDF5: ['\x89HDF\r\n\x1a\n', /looks like hdf5/],

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -71,6 +71,20 @@ t.test('above its memory, past its deadline, or when nobody waits, it is stopped
     abort.abort()
   })
   t.strictSame(await running, gone)
+})
+
+t.test('a process that somebody else kills is told as killed', async (t) => {
+  const large = checkpoint(bytesOf('(', '}'.repeat(900_000), 't'))
+  const running = run(t, large, SCAN)
+  const children = (): string[] =>
+    readdirSync(`/proc/${process.pid}/task`)
+      .flatMap((id) => readFileSync(`/proc/${process.pid}/task/${id}/children`, 'utf8').split(' '))
+      .filter((pid) => pid !== '')
+  if (process.platform === 'linux') {
+    while (children().length === 0) await new Promise(setImmediate)
+    for (const pid of children()) process.kill(Number(pid), 'SIGKILL')
+    t.strictSame(await running, { kind: 'stopped', why: 'killed' })
+  } else await running
 })
 
 /** What code prints in a process with a job's rights. */

@@ -57,14 +57,17 @@ t.test('where it isn’t clear, all parts are told with their tensors', async (t
   const both = dict({ model: dict({ a: W }), net: dict({ a: W, b: list(W) }), other: W, x: 1n })
   t.equal(
     refused(both),
-    'root: it isn’t clear which part are the weights: "model" (1 tensor), "net" (2 tensors), "other" (1 tensor); name one as the root',
+    'root: it isn’t clear which part are the weights: "model" (1 tensor), "net" (2 tensors), "other" (1 tensor); name one as the root (--root, ?root=)',
   )
   t.equal(of(both, { root: 'net' }).root, 'net')
   t.match(refused(dict({ encoder: dict({ w: W }) })), /: "encoder" \(1 tensor\); name one/)
   const many = dict(
     Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`part${i}`, dict({ w: W })])),
   )
-  t.match(refused(many), /"part19" \(1 tensor\), 30 more; name one as the root$/)
+  t.match(
+    refused(many),
+    /"part19" \(1 tensor\), 30 more; name one as the root \(--root, \?root=\)$/,
+  )
 })
 
 t.test('the root can be named, as deep as it lies', async (t) => {
@@ -181,4 +184,16 @@ t.test('tensors have a limit, and names a length', async (t) => {
   for (let i = 0; i < 60; i += 1) deep = dict({ ['k'.repeat(2 ** 20)]: deep })
   t.match(refused(dict({ w: W, deep })), /^limit: its names take more than 33554432 characters/)
   t.strictSame([DEFAULT_LIMITS.maxTensors, DEFAULT_LIMITS.maxDepth], [200_000, 100])
+})
+
+t.test('a root’s keys may have dots in them, and lead to one place', async (t) => {
+  const dotted = dict({ 'a.b': dict({ w: W }) })
+  t.strictSame(namesOf(dotted, { root: 'a.b' }), ['w'])
+  const both = dict({ 'a.b': dict({ w: W }), a: dict({ b: dict({ v: W }) }) })
+  t.equal(refused(both, { root: 'a.b' }), 'root: "a.b" is a key of it, and leads through its keys too') // prettier-ignore
+})
+
+t.test('an object in the place of a mapping is named', async (t) => {
+  const global = { module: 'torch.nn', name: 'Linear' }
+  t.match(refused({ kind: 'opaque', global, offset: 0 }), /^root: it is an object of the class torch\.nn\.Linear; save its state_dict\(\)/) // prettier-ignore
 })

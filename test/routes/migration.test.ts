@@ -144,6 +144,17 @@ t.test('a version that exists, another’s name and a bad one are refused', asyn
   await problem(t, contradiction, 422, 'METADATA_REFUSED', { key: 'source_sha256' })
 })
 
+t.test('a checkpoint that isn’t what its caller names is not kept', async (t) => {
+  const init = { token: WRITER, method: 'POST', body: Buffer.from(GOOD) }
+  const of = (digest: string) => ({ ...init, headers: { 'x-checksum-sha256': digest } })
+  const path = '/v1/migrate/acme/named/1'
+  const facts = { expected: '0'.repeat(64), actual: sha256(GOOD) }
+  const other = await request(path, of('0'.repeat(64)))
+  await problem(t, other, 422, 'DIGEST_MISMATCH', facts)
+  await problem(t, await request(path, of('x')), 400, 'INVALID_REQUEST')
+  t.equal((await request(path, of(sha256(GOOD)))).status, 201)
+})
+
 t.test('a policy that the weights don’t meet leaves nothing behind', async (t) => {
   const policy = JSON.stringify({ max_size: 100 })
   const headers = { 'content-type': 'application/json' }

@@ -9,12 +9,13 @@ export function refusalOf(error: ConversionRefused, source: Source): Refusal {
   const { findings } = picklesIn(source, SCAN_LIMITS)
   const called = findings.find(isAttack)
   const why = called === undefined ? error.message : callOf(called)
-  const advice = findings.some(isClassifier) ? CLASSIFIER_ADVICE : ''
+  const isModule = called === undefined && /^torch\.nn\./.test(error.message)
+  const advice = findings.some(isClassifier) ? CLASSIFIER_ADVICE : isModule ? MODULE_ADVICE : ''
   return {
     reason: called === undefined ? error.reason : 'pickle',
-    message: `${why}${advice}`,
+    message: advice === '' ? why : `${why.replace(/\.$/, '')}. ${advice}`,
     findings,
-    isForUnknownClass: called === undefined && error instanceof UnknownClass,
+    isForUnknownClass: called === undefined && error instanceof UnknownClass && !isModule,
   }
 }
 
@@ -25,5 +26,8 @@ const callOf = ({ entry, global, offset, via }: ScanFinding): string =>
 const isClassifier = ({ global }: ScanFinding): boolean =>
   /^(?:sklearn|joblib|lightgbm|xgboost|catboost)\./.test(global)
 
+const MODULE_ADVICE =
+  'It holds a whole module, which only its own code could rebuild: save its state_dict() instead.'
+
 const CLASSIFIER_ADVICE =
-  ' It is a classifier, which a pickle can only rebuild by running code: where it is trusted, have `training/export_classifiers.py` write it as safetensors that a detector reads (docs/bring-your-own-sae.md).'
+  'It is a classifier, which a pickle can only rebuild by running code: where it is trusted, have `training/export_classifiers.py` write it as safetensors that a detector reads (docs/bring-your-own-sae.md).'

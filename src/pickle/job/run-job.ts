@@ -16,14 +16,23 @@ export interface JobLimits {
 }
 
 /** How a job ended: by its answer, or by us. */
-export type Outcome =
-  Answer | { readonly kind: 'stopped'; readonly why: 'memory' | 'deadline' | 'aborted' }
+export type Outcome = Answer | { readonly kind: 'stopped'; readonly why: Stop | 'aborted' }
+
+/** `killed`: by somebody else, such as a system that is short of memory. */
+type Stop = 'memory' | 'deadline' | 'killed'
+
+/** Whether a job was stopped for what its file cost. */
+export const isForItsFile = (why: Stop | 'aborted'): why is 'memory' | 'deadline' =>
+  why === 'memory' || why === 'deadline'
 
 /** Of a job that was stopped for what its file cost, in words. */
-export const stopReason = (why: 'memory' | 'deadline', limits: JobLimits): string =>
-  why === 'memory'
-    ? `reading it took more than ${Math.round(limits.memoryBytes / MIB)} MiB of memory`
-    : `reading it took longer than ${limits.deadlineMs / 1000} s`
+export function stopReason(why: Stop, { memoryBytes, deadlineMs }: JobLimits): string {
+  if (why === 'killed')
+    return 'the process that read it was killed, as a system short of memory does'
+  return why === 'memory'
+    ? `reading it took more than ${Math.round(memoryBytes / MIB)} MiB of memory`
+    : `reading it took longer than ${deadlineMs / 1000} s`
+}
 
 /** V8's part of it, so that it collects before we end it: the program itself and what is read take the rest. */
 const HEAP_SHARE = 0.75
@@ -75,6 +84,7 @@ export async function runJob(
     // V8's own limit of the heap, met between two looks at the process.
     if (/heap out of memory|Reached heap limit/.test(ending))
       return { kind: 'stopped', why: 'memory' }
+    if (ending.startsWith('ended with SIGKILL')) return { kind: 'stopped', why: 'killed' }
     return { kind: 'failed', message: ending, code: undefined }
   } finally {
     clearTimeout(deadline)
