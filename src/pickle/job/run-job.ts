@@ -39,8 +39,8 @@ const HEAP_SHARE = 0.75
 const MEMORY_CHECK_MS = 50
 const PAGE_BYTES = 4096
 const MIB = 1024 * 1024
-/** Of what a process said before it ended, in characters. */
-const TOLD = 2_000
+/** Of what a process said at first, in characters: V8 says there that its heap is full. */
+const TOLD = 4_000
 
 /**
  * Does a job in a process of its own, which may read the program's files and nothing else, write none, start none, has no
@@ -82,7 +82,7 @@ export async function runJob(
     if (stopped !== undefined) return stopped
     if (answer !== undefined) return answer
     // V8's own limit of the heap, met between two looks at the process.
-    if (/heap out of memory|Reached heap limit/.test(ending))
+    if (/out of memory|heap limit/i.test(ending))
       return { kind: 'stopped', why: 'memory' }
     if (ending.startsWith('ended with SIGKILL')) return { kind: 'stopped', why: 'killed' }
     return { kind: 'failed', message: ending, code: undefined }
@@ -113,7 +113,7 @@ function answerOf(
   let answer: Answer | undefined
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-TOLD)
+    said = (said + text).slice(0, TOLD)
   })
   child.on('message', (message) => {
     // Our own program at the other end: child.ts is checked against the same type.
