@@ -159,10 +159,12 @@ t.test('a refusal is shown even where the server closes in the middle of the upl
           'content-length': problem.length,
           ...(isAbrupt ? { connection: 'close' } : {}),
         })
-        response.end(problem, () => {
-          if (isAbrupt) request.socket.destroySoon()
-          else request.resume()
-        })
+        if (isAbrupt) response.end(problem, () => request.socket.destroySoon())
+        else {
+          // Once the answer has ended, Node closes under a client that asked it to.
+          response.write(problem)
+          request.resume().once('end', () => response.end())
+        }
       })
     })
     const pushed = await run(['push', 'model.safetensors', 'acme/bert@1', '--url', url], {}, folder)
