@@ -159,7 +159,10 @@ t.test('a refusal is shown even where the server closes in the middle of the upl
           'content-length': problem.length,
           ...(isAbrupt ? { connection: 'close' } : {}),
         })
-        if (isAbrupt) response.end(problem, () => { request.socket.destroySoon(); })
+        if (isAbrupt)
+          response.end(problem, () => {
+            request.socket.destroySoon()
+          })
         else {
           // Once the answer has ended, Node closes under a client that asked it to.
           response.write(problem)
