@@ -1,5 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Static } from 'typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type Static, Type } from 'typebox'
 import { forbidden, type Principal, requireScope } from '../src/access/principal.ts'
 import { invalidField, RegistryError } from '../src/errors.ts'
 import type { Gate } from '../src/gate.ts'
@@ -20,6 +20,38 @@ import type { VersionParams } from './checkpoint-params.ts'
 // What is common to all that takes a file in as the body of a request: a publish, a migration, a scan.
 
 export type Query = Readonly<Record<string, string | string[] | undefined>>
+
+const NewPath = Type.Optional(
+  Type.String({ description: 'Path of the file inside the version', default: 'model.safetensors' }),
+)
+const WITH_METADATA = {
+  additionalProperties: true,
+  description: 'Any key that begins `meta.` adds metadata',
+}
+/** The query of what publishes one file. */
+export const PublishQuery = Type.Object({ path: NewPath }, WITH_METADATA)
+export const MigrateQuery = Type.Object(
+  {
+    path: NewPath,
+    root: Type.Optional(
+      Type.String({
+        maxLength: 4096,
+        description: 'Keys that lead to the weights, joined with dots; looked for if absent',
+      }),
+    ),
+  },
+  WITH_METADATA,
+)
+/** A file of any content type. */
+export const AnyFile = { content: { 'application/octet-stream': { schema: {} } } }
+
+/** Leaves the body to its handler. */
+export function takeAnyBody(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, parsed) => {
+    parsed(null)
+  })
+}
 
 /** The version that a request would make. */
 export interface Target {

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { RegistryError } from '../src/errors.ts'
 import type { Migrated } from '../src/migrate/migrate.ts'
 import type { Scanned } from '../src/migrate/scan.ts'
@@ -10,17 +10,20 @@ import { principalOf } from './authenticate.ts'
 import { actorOf, pathOrDefault, revisionHeaders, VersionParams } from './checkpoint-params.ts'
 import { asRegistryError } from './error-handler.ts'
 import {
+  AnyFile,
   bodyOf,
   enter,
   expectedOf,
   hungUp,
   metadataOf,
+  MigrateQuery,
   type Query,
   requireMayPublish,
   requireRoom,
   requireSize,
   requireWhole,
   single,
+  takeAnyBody,
   type Target,
   targetOf,
 } from './intake.ts'
@@ -30,8 +33,6 @@ import { answers, Migration, Scan } from './schemas.ts'
 const COPIES = 2
 const MOST_NAMED = 10
 const MOST_NAME_CHARACTERS = 200
-
-const AnyFile = { content: { 'application/octet-stream': { schema: {} } } }
 
 export async function migrationRoutes(app: FastifyInstance, strongroom: Strongroom): Promise<void> {
   const { audit, config, ledger, metrics, migrations } = strongroom
@@ -114,10 +115,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
   }
 
   await app.register((raw, _options, registered) => {
-    raw.removeAllContentTypeParsers()
-    raw.addContentTypeParser('*', (_request, _payload, parsed) => {
-      parsed(null)
-    })
+    takeAnyBody(raw)
     raw.post(
       '/v1/migrate/:owner/:name/:version',
       {
@@ -131,27 +129,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
           description:
             'The body is the checkpoint; `Repr-Digest`, `Content-Digest` or `X-Checksum-Sha256` may say its hash. It is read in a process of its own without executing anything in it, written as safetensors, compared with that, admitted and published; the checkpoint itself is not kept. Its SHA-256 is in the metadata as `source_sha256`.',
           params: VersionParams,
-          querystring: Type.Object(
-            {
-              root: Type.Optional(
-                Type.String({
-                  maxLength: 4096,
-                  description:
-                    'Keys that lead to the weights, joined with dots; looked for if absent',
-                }),
-              ),
-              path: Type.Optional(
-                Type.String({
-                  description: 'Path of the file inside the version',
-                  default: 'model.safetensors',
-                }),
-              ),
-            },
-            {
-              additionalProperties: true,
-              description: 'Any key that begins `meta.` adds metadata',
-            },
-          ),
+          querystring: MigrateQuery,
           body: AnyFile,
           response: answers(
             {

@@ -15,18 +15,21 @@ import { pathOrDefault, revisionHeaders, VersionParams } from './checkpoint-para
 import { asRegistryError } from './error-handler.ts'
 import {
   announcedBytes,
+  AnyFile,
   bodyOf,
   enter,
   expectedOf,
   hungUp,
   metadataOf,
   pacedBody,
+  PublishQuery,
   type Query,
   requireMayPublish,
   requireRoom,
   requireSize,
   requireWhole,
   single,
+  takeAnyBody,
   type Target,
   targetOf,
   tooLateToTime,
@@ -146,10 +149,7 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
   )
 
   await app.register((raw, _options, registered) => {
-    raw.removeAllContentTypeParsers()
-    raw.addContentTypeParser('*', (_request, _payload, parsed) => {
-      parsed(null)
-    })
+    takeAnyBody(raw)
     raw.put<{ Params: Params; Querystring: Query }>(
       URL,
       {
@@ -162,21 +162,8 @@ export async function publishRoutes(app: FastifyInstance, strongroom: Strongroom
           description:
             'The body is the file, of any content type. `Repr-Digest`, `Content-Digest` (RFC 9530) or `X-Checksum-Sha256` say what the caller believes its hash to be. A sidecar (`config.json`, a tokenizer, `README.md`) is taken where the policy admits sidecars.',
           params: VersionParams,
-          querystring: Type.Object(
-            {
-              path: Type.Optional(
-                Type.String({
-                  description: 'Path of the file inside the version',
-                  default: 'model.safetensors',
-                }),
-              ),
-            },
-            {
-              additionalProperties: true,
-              description: 'Any key that begins `meta.` adds metadata',
-            },
-          ),
-          body: { content: { 'application/octet-stream': { schema: {} } } },
+          querystring: PublishQuery,
+          body: AnyFile,
           response,
         },
       },
