@@ -82,8 +82,7 @@ export async function runJob(
     if (stopped !== undefined) return stopped
     if (answer !== undefined) return answer
     // V8's own limit of the heap, met between two looks at the process.
-    if (/out of memory|heap limit/i.test(ending))
-      return { kind: 'stopped', why: 'memory' }
+    if (/out of memory|heap limit/i.test(ending)) return { kind: 'stopped', why: 'memory' }
     if (ending.startsWith('ended with SIGKILL')) return { kind: 'stopped', why: 'killed' }
     return { kind: 'failed', message: ending, code: undefined }
   } finally {
