@@ -261,7 +261,7 @@ export const Scan = Type.Object({
   verdict: Type.String({
     enum: ['clean', 'refused', 'dangerous'],
     description:
-      '`clean`: weights that a migration or a publish would take; `dangerous`: loading it would call what no weights need; `refused`: neither',
+      '`clean`: a checkpoint or safetensors, read to its end as plain data; `dangerous`: loading it would call what no weights need; `refused`: neither, or it could not be read to its end',
   }),
   findings: Findings,
   notes: Type.Array(Type.String({ description: 'Why it is refused, and what could not be read' })),

@@ -19,8 +19,8 @@ const HELP = `
 Says of each file what it is by its content, and what it would call if it were unpickled; nothing of it is run, and it is
 read in a process of its own. Archives and pickles inside others are looked into.
 
-  clean      weights that would be taken: a checkpoint of torch.save or safetensors
-  refused    nothing hostile was found, and it would not be taken
+  clean      read to its end as plain data: a checkpoint of torch.save or safetensors
+  refused    no weights, or not read to its end, or it asks for more than plain data
   dangerous  it calls something when it is unpickled
 
 In a folder every file is looked at, hidden ones too. Exits with 1 unless all are clean; of a folder's files those count

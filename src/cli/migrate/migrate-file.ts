@@ -124,7 +124,9 @@ async function make({ target, original, order, progress, signal }: Run): Promise
 async function takeMade(run: Run): Promise<Weights> {
   const { target, original, order, progress, signal } = run
   const weights = await readMade(run)
-  if (order.original === 'keep' && !hasChoice(order)) return weights
+  // What is published, or outlives its source, is what comes of the source now.
+  if (order.original === 'keep' && order.connection === undefined && !hasChoice(order))
+    return weights
   const anew = await makeBeside(target, original, order, signal)
   note(progress, 'already', anew.converted)
   if (anew.weights.sha256 !== weights.sha256)

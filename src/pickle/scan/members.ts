@@ -63,6 +63,8 @@ export function createUnpacker(
       for (const found of entries) yield { name: found.name, source: ofEntry(source, found) }
     }
     if (hasTarChecksum(first)) yield* tarMembers(source)
+    const unread = UNREAD.find(({ magic }) => magic.every((byte, i) => first[i] === byte))
+    if (unread !== undefined) miss(`${entry || 'it'} is ${unread.what}, which is not unpacked here`)
     if (isZlib(first)) yield { name: '', source: unpack(entry || 'it', source, (packed, most) => inflate(packed.subarray(2), most)) } // prettier-ignore
     else if (gzipBegin(first, 0) !== undefined)
       yield { name: '', source: unpack(entry || 'it', source, (packed, most) => gunzip(packed, most, inflate)) } // prettier-ignore
@@ -70,5 +72,13 @@ export function createUnpacker(
 }
 
 /** Second bytes of zlib's header (RFC 1950 §2.2) behind the usual window. */
+const UNREAD: readonly { readonly what: string; readonly magic: readonly number[] }[] = [
+  { what: 'bzip2', magic: [0x42, 0x5a, 0x68] },
+  { what: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] },
+  { what: 'lzma', magic: [0x5d, 0x00, 0x00, 0x80, 0x00, 0xff, 0xff, 0xff, 0xff] },
+  { what: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd] },
+  { what: 'lz4', magic: [0x04, 0x22, 0x4d, 0x18] },
+]
+
 const ZLIB_LEVELS: readonly number[] = [0x01, 0x5e, 0x9c, 0xda]
 const isZlib = (first: Buffer): boolean => first[0] === 0x78 && ZLIB_LEVELS.includes(first[1] ?? 0)
