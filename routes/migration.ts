@@ -35,7 +35,7 @@ const MOST_NAMED = 10
 const MOST_NAME_CHARACTERS = 200
 
 export async function migrationRoutes(app: FastifyInstance, strongroom: Strongroom): Promise<void> {
-  const { audit, config, ledger, metrics, migrations } = strongroom
+  const { audit, config, ledger, metrics, uploads } = strongroom
 
   async function checkMigration(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const target = targetOf(request)
@@ -54,7 +54,7 @@ export async function migrationRoutes(app: FastifyInstance, strongroom: Strongro
   async function admit(request: FastifyRequest, reply: FastifyReply, copies: number) {
     requireSize(strongroom, request)
     await requireRoom(strongroom, request, copies)
-    enter(migrations, reply, 'migrations and scans')
+    enter(uploads, reply, 'uploads')
   }
 
   async function migrate(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {

@@ -165,7 +165,11 @@ export const SETTINGS = {
     whole(1, 1_000_000),
     'keys in the metadata of one version, its files’ own included',
   ),
-  MAX_UPLOADS: setting(64, whole(1, 10_000), 'publishes at once; more are answered 429'),
+  MAX_UPLOADS: setting(
+    64,
+    whole(1, 10_000),
+    'uploads at once, to publish, migrate or scan; more are answered 429',
+  ),
   HEADER_MEMORY_BYTES: setting(
     200 * MIB,
     atLeast(100 * MIB),
@@ -195,7 +199,7 @@ export const SETTINGS = {
   MAX_MIGRATIONS: setting(
     2,
     whole(1, 64),
-    'migrations and scans at once, each in a process of its own; more are answered 429',
+    'migrations and scans that run at once, each in a process of its own; more wait',
   ),
   MIGRATION_MEMORY_BYTES: setting(
     GIB,

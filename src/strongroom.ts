@@ -44,8 +44,6 @@ export interface Strongroom {
   readonly detect: Detect
   readonly uploads: Gate
   readonly verifications: Gate
-  /** Of migrations and scans. */
-  readonly migrations: Gate
   /** Bytes that may be admitted before the vault's floor is reached. */
   readonly roomBytes: () => Promise<number>
   /** Names of the checks that fail; none when the server can do its work. */
@@ -173,6 +171,7 @@ function wire(
     memoryBytes: config.MIGRATION_MEMORY_BYTES,
     deadlineMs: config.MIGRATION_DEADLINE_MS,
     maxFileBytes: config.MAX_FILE_BYTES,
+    gate: createGate(config.MAX_MIGRATIONS),
   }
 
   const detect = createDetectors({
@@ -245,7 +244,6 @@ function wire(
     compareTensors: createCompareTensors(readVerified, pool),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
     verifications: createGate(config.MAX_VERIFICATIONS),
-    migrations: createGate(config.MAX_MIGRATIONS),
     roomBytes,
     failingChecks,
     close: async () => {

@@ -1,4 +1,5 @@
 import { RegistryError } from '../errors.ts'
+import type { Gate } from '../gate.ts'
 import type { Converted, Refusal } from '../pickle/job/messages.ts'
 import { isForItsFile, type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
 import type { ScratchFile, Vault } from '../vault/vault.ts'
@@ -41,12 +42,12 @@ const MOST_FINDINGS_TOLD = 100
 export function createMigrate(
   vault: Vault,
   publish: Publish,
-  limits: JobLimits & { readonly maxFileBytes: number | undefined },
+  limits: JobLimits & { readonly maxFileBytes: number | undefined; readonly gate: Gate },
 ): Migrate {
   return async function migrate({ body, path, metadata, root, expected, signal, ...request }) {
     const target = await vault.scratch()
     try {
-      const converted = await withUpload(vault, body, limits.maxFileBytes, (source) =>
+      const converted = await withUpload(vault, body, limits, (source) =>
         convert(source, target, root, signal),
       )
       checkSource(converted, expected)

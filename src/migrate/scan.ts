@@ -1,5 +1,6 @@
 import { isForItsFile, type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
 import type { ScanReport } from '../pickle/scan/report.ts'
+import type { Gate } from '../gate.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type Finding, findingOf } from './findings.ts'
 import { failureOf } from './job-failed.ts'
@@ -20,10 +21,10 @@ export type Scan = (body: AsyncIterable<Uint8Array>, signal: AbortSignal) => Pro
 
 export function createScan(
   vault: Vault,
-  limits: JobLimits & { readonly maxFileBytes: number | undefined },
+  limits: JobLimits & { readonly maxFileBytes: number | undefined; readonly gate: Gate },
 ): Scan {
   return (body, signal) =>
-    withUpload(vault, body, limits.maxFileBytes, async ({ fd, sizeBytes }) => {
+    withUpload(vault, body, limits, async ({ fd, sizeBytes }) => {
       const outcome = await runJob({ kind: 'scan', sizeBytes }, { source: fd }, limits, signal)
       if (outcome.kind === 'scanned') {
         const { format, verdict, findings, notes, sha256 } = outcome.report

@@ -1,6 +1,6 @@
 import { ConversionRefused } from './refused.ts'
 import { SCAN_LIMITS } from './scan/limits.ts'
-import { isAttack, picklesIn } from './scan/scan.ts'
+import { picklesIn } from './scan/scan.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -10,8 +10,8 @@ import type { Source } from './source.ts'
  */
 export function refusePickle(source: Source): void {
   const { findings, isReadOut } = picklesIn(source, SCAN_LIMITS)
-  if (findings.some(isAttack))
-    throw new ConversionRefused('pickle', 'it is safetensors, and something that runs code too')
+  if (findings.length > 0)
+    throw new ConversionRefused('pickle', 'it is safetensors, and a pickle that runs code too')
   if (!isReadOut)
-    throw new ConversionRefused('pickle', 'it is safetensors, and could be a pickle too, too large to be read as one') // prettier-ignore
+    throw new ConversionRefused('pickle', 'it is safetensors, and could be a pickle too, which can’t be read to its end') // prettier-ignore
 }

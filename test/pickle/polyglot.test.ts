@@ -30,7 +30,7 @@ t.test(
     const hostile = polyglot(RUN)
     t.equal(validate(hostile).columns.count, 1)
     t.equal(verdictOf(hostile), 'dangerous')
-    t.match(refused(hostile), /^pickle: it is safetensors, and something that runs code too/)
+    t.match(refused(hostile), /^pickle: it is safetensors, and a pickle that runs code too/)
   },
 )
 
@@ -55,3 +55,20 @@ t.test('safetensors whose length is no more than the opcode of a string is clean
   t.equal(verdictOf(harmless), 'clean')
   t.equal(converted(harmless).format, 'safetensors')
 })
+
+t.test(
+  'a broken pickle that names or calls something before its break does not pass either',
+  async (t) => {
+    const str = (word: string): Buffer => call('builtins', 'str', join('C', little(word.length, 1), word), text('ascii')) // prettier-ignore
+    for (const code of [
+      join(str('os'), str('system'), '\x93', text('id'), '\x85R\xff'),
+      'cthis\ns\n\xff',
+      join('\x82\x01(', text('id'), 'tR\xff'),
+      'cthis\ns\n.',
+    ]) {
+      const hostile = polyglot(join(code))
+      t.not(verdictOf(hostile), 'clean')
+      t.match(refused(hostile), /^pickle: it is safetensors, and /)
+    }
+  },
+)

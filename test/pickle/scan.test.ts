@@ -10,6 +10,7 @@ import {
   global,
   GOOD,
   join,
+  little,
   pickle,
   text,
   tuple,
@@ -121,4 +122,24 @@ t.test('what the registry refuses by its first bytes is read here to its end', a
   const hostile = readFileSync(new URL('../fixtures/other-formats/hostile.pt', import.meta.url))
   t.equal(verdict(hostile), 'dangerous')
   t.match(calls(hostile), [/data\.pkl REDUCE posix\.system/])
+})
+
+t.test('keys of the memo are one however they are written', async (t) => {
+  for (const [first, second] of [
+    ['000000000000000000000', '001'],
+    ['+0', '+01'],
+    ['-0', ' 1'],
+    ['0\0x', '1\0'],
+  ] as const) {
+    const harmless = join(text('_codecs'), 'p0\n0', text('encode'), 'p1\n0')
+    const hidden = join(text('os'), `p${first}\n0`, text('system'), `p${second}\n0`)
+    const run = join('h\0h\x01\x93', tuple(text('id')), 'R')
+    t.equal(verdict(pickle(harmless, hidden, run)), 'dangerous', first)
+  }
+})
+
+t.test('what breaks after it named or called something is dangerous, or not clean', async (t) => {
+  const str = (word: string): Buffer => call('builtins', 'str', join('C', little(word.length, 1), word), text('ascii')) // prettier-ignore
+  const built = join(str('os'), str('system'), '\x93', tuple(text('id')), 'R\xff')
+  t.equal(verdict(join('\x80\x04', built)), 'dangerous')
 })

@@ -8,6 +8,7 @@ import { jsonOf, problem } from './wire.ts'
 
 const server = await startServer(t, {
   STRONGROOM_MAX_MIGRATIONS: '1',
+  STRONGROOM_MAX_UPLOADS: '1',
   // Less than a process takes to start.
   STRONGROOM_MIGRATION_DEADLINE_MS: '100',
   STRONGROOM_MAX_FILE_BYTES: '1MiB',

@@ -32,7 +32,7 @@ export interface Pickles {
   readonly hasPickle: boolean
   /** Whether there is nothing that was left out for what it takes. */
   readonly isWhole: boolean
-  /** Whether each file that could be a pickle was read as far as another reader would. */
+  /** Whether each file that could be a pickle was read as far as another reader would, and all that it names is told. */
   readonly isReadOut: boolean
 }
 
@@ -119,7 +119,9 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
     const { begin, broken, oddity, nested } = found
     // Anything may look like the first opcodes of a pickle; torch's legacy format goes on with numbers.
     const isOne = broken === undefined || isPickle(bytes.subarray(begin))
-    const told = broken === undefined ? found.findings : found.findings.filter(isNoAccident)
+    const told = broken === undefined ? found.findings : found.findings.filter(isOne ? isTold : isNoAccident) // prettier-ignore
+    // Python may have named or called what is not told here before it came to the break.
+    if (found.findings.length > told.length) isReadOut = false
     if (broken === undefined || told.length > 0) hasPickle = true
     for (const finding of told) tell({ entry, ...finding })
     for (const { offset, bytes: inner } of nested)
@@ -172,9 +174,13 @@ function isPickle(bytes: Uint8Array): boolean {
   return guess !== undefined && guess.looksLike !== 'unknown'
 }
 
+/** Of what begins as a pickle and breaks. */
+const isTold = (finding: TraceFinding): boolean => finding.invoked || isNamed(finding)
+
+const isNamed = ({ global }: TraceFinding): boolean => /^[\w.]+$/.test(global)
+
 /** Numbers that are read as opcodes come to a name in letters, and a call of it, next to never. */
-const isNoAccident = ({ invoked, global }: TraceFinding): boolean =>
-  invoked && /^[\w.]+$/.test(global)
+const isNoAccident = (finding: TraceFinding): boolean => finding.invoked && isNamed(finding)
 
 /** More than building data. */
 export const isAttack = (finding: ScanFinding): boolean => finding.isAttack

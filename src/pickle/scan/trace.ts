@@ -184,13 +184,12 @@ export function trace(pickle: Uint8Array, begin: number, limits: TraceLimits): T
   const recall = (key: number | string): void => {
     push(memo.get(key) ?? fail('asks for a value that it never kept'))
   }
-  /** Of text protocols, as Python's int() reads it: signs, zeros and underscores mean nothing. */
+  /** Of text protocols, as CPython reads a number: up to a NUL; signs, zeros before it and underscores mean nothing. */
   const keyOf = (line: string): number | string => {
-    const digits = line
-      .trim()
-      .replace(/^\+/, '')
-      .replace(/(?<=\d)_(?=\d)/g, '')
-    return /^\d{1,15}$/.test(digits) ? Number(digits) : digits
+    const [text = ''] = line.split('\0', 1)
+    const [, sign = '', digits] = /^\s*([+-]?)0*(\d+)\s*$/.exec(text.replace(/(?<=\d)_(?=\d)/g, '')) ?? [] // prettier-ignore
+    if (digits === undefined || digits.length > 15) return text
+    return sign === '-' && digits !== '0' ? `-${digits}` : Number(digits)
   }
   /** A value that was added to what is below it. */
   const add = (symbols: Symbol[], method: string): void => {
