@@ -37,12 +37,20 @@ export function createUnpacker(
   const inflate = createInflate()
   let left = limits.maxInflatedBytes
 
-  function unpack(name: string, packed: Source, read: (packed: Buffer, most: number) => Inflated) {
+  function unpack(
+    name: string,
+    packed: Source,
+    read: (packed: Buffer, most: number) => Inflated,
+    isGuess = true,
+  ) {
     const most = Math.min(limits.maxEntryBytes, left)
     const bytes = packed.take(0, Math.min(packed.sizeBytes, limits.maxEntryBytes))
     const found = read(bytes, most)
     left -= found.bytes.length
-    if (!found.isWhole || bytes.length < packed.sizeBytes) miss(`${name} was unpacked in part only`)
+    // What gives nothing may only look as if it were compressed.
+    const isNone = isGuess && most > 0 && found.bytes.length === 0
+    if (!isNone && (!found.isWhole || bytes.length < packed.sizeBytes))
+      miss(`${name} was unpacked in part only`)
     return sourceOfBytes(found.bytes)
   }
 
@@ -50,7 +58,7 @@ export function createUnpacker(
     const length = Math.max(0, Math.min(storedBytes, source.sizeBytes - begin))
     const stored = partOf(source, begin, length)
     if (isEncrypted) miss(`${name} is encrypted`)
-    if (method === DEFLATED) return unpack(name, stored, inflate)
+    if (method === DEFLATED) return unpack(name, stored, inflate, false)
     if (method !== STORED) miss(`${name} is compressed in a way that isn’t read`)
     return stored
   }

@@ -121,7 +121,10 @@ export function picklesIn(source: Source, limits: ScanLimits): Pickles {
     const isOne = broken === undefined || isPickle(bytes.subarray(begin))
     const told = broken === undefined ? found.findings : found.findings.filter(isOne ? isTold : isNoAccident) // prettier-ignore
     // Python may have named or called what is not told here before it came to the break.
-    if (found.findings.length > told.length) isReadOut = false
+    if (found.findings.length > told.length) {
+      isReadOut = false
+      note(`${entry || 'it'} could be a pickle that breaks at byte ${broken?.offset ?? 0}`)
+    }
     if (broken === undefined || told.length > 0) hasPickle = true
     for (const finding of told) tell({ entry, ...finding })
     for (const { offset, bytes: inner } of nested)
