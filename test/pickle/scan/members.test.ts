@@ -165,14 +165,17 @@ t.test(
   },
 )
 
-t.test('what is compressed in ways that are not unpacked is never clean, and says so', async (t) => {
-  for (const [what, begin] of [
-    ['bzip2', 'BZh9'],
-    ['xz', '\xfd7zXZ\0'],
-    ['zstd', '\x28\xb5\x2f\xfd'],
-  ] as const) {
-    const { verdict, notes } = scanned(join(begin, 'x'.repeat(50)))
-    t.equal(verdict, 'refused')
-    t.ok(notes.includes(`it is ${what}, which is not unpacked here`), what)
-  }
-})
+t.test(
+  'what is compressed in ways that are not unpacked is never clean, and says so',
+  async (t) => {
+    for (const [what, begin] of [
+      ['bzip2', 'BZh9'],
+      ['xz', '\xfd7zXZ\0'],
+      ['zstd', '\x28\xb5\x2f\xfd'],
+    ] as const) {
+      const { verdict, notes } = scanned(join(begin, 'x'.repeat(50)))
+      t.equal(verdict, 'refused')
+      t.ok(notes.includes(`it is ${what}, which is not unpacked here`), what)
+    }
+  },
+)
