@@ -4,7 +4,7 @@ import type { Converted, Refusal } from '../pickle/job/messages.ts'
 import { isForItsFile, type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
 import type { ScratchFile, Vault } from '../vault/vault.ts'
 import { type FilePath, parseSha256, type Sha256 } from '../registry/names.ts'
-import type { Publish, PublishRequest } from '../registry/publish.ts'
+import { digestMismatch, type Publish, type PublishRequest } from '../registry/publish.ts'
 import type { Metadata } from '../registry/version-metadata.ts'
 import { findingOf } from './findings.ts'
 import { failureOf } from './job-failed.ts'
@@ -84,11 +84,7 @@ export function createMigrate(
 
 function checkSource({ sourceSha256 }: Converted, expected: Sha256 | undefined): void {
   if (expected !== undefined && expected !== sourceSha256)
-    throw new RegistryError(
-      'DIGEST_MISMATCH',
-      'What arrived is not what the caller’s digest names; nothing was kept.',
-      { expected, actual: sourceSha256 },
-    )
+    throw digestMismatch({ expected, actual: sourceSha256 })
 }
 
 function refused({

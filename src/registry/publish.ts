@@ -7,7 +7,7 @@ import {
   type Role,
 } from '../../db/ledger.ts'
 import type { Doer } from '../access/principal.ts'
-import { RegistryError } from '../errors.ts'
+import { type Facts, RegistryError } from '../errors.ts'
 import { DTYPES } from '../safetensors/dtypes.ts'
 import type { HashPool } from '../hashing/pool.ts'
 import { SLOT_BYTES } from '../hashing/slots.ts'
@@ -237,19 +237,18 @@ function newBlobOf({ kind, staged, digests, header }: Admitted): NewBlob {
   }
 }
 
+export const digestMismatch = (facts: Facts): RegistryError =>
+  new RegistryError(
+    'DIGEST_MISMATCH',
+    'What arrived is not what the caller’s digest names; nothing was kept.',
+    facts,
+  )
+
 function checkDigests(files: readonly NewFile[], expected: ReadonlyMap<string, Sha256>): void {
   for (const [path, digest] of expected) {
     const actual = files.find((file) => file.path === path)?.admitted.digests.sha256
     if (actual !== digest) {
-      throw new RegistryError(
-        'DIGEST_MISMATCH',
-        'What arrived is not what the caller’s digest names; nothing was kept.',
-        {
-          path,
-          expected: digest,
-          actual: actual ?? null,
-        },
-      )
+      throw digestMismatch({ path, expected: digest, actual: actual ?? null })
     }
   }
 }
