@@ -27,9 +27,17 @@ const fileOf = ({ path, metadata, tensors, parameters, ...blob }: FileRow): Vers
 })
 
 interface HeldRow extends FileRow {
-  owner: string
-  name: string
-  revision: string
+  owner: string | null
+  name: string | null
+  revision: string | null
+}
+
+interface Holder {
+  readonly token: string
+  /** The checkpoint for which it may have uploaded it. */
+  readonly owner: string
+  readonly name: string
+  readonly now: string
 }
 
 export function readBlobs(db: Database) {
@@ -46,7 +54,7 @@ export function readBlobs(db: Database) {
     `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters
      FROM files f JOIN blobs b ON b.id = f.blob WHERE f.version = @version ORDER BY f.path`,
   )
-  const heldBy = db.prepare<{ token: string; sha256: string; now: string }, HeldRow>(
+  const heldBy = db.prepare<Holder & { sha256: string }, HeldRow>(
     `SELECT f.path, ${BLOB}, b.metadata, b.tensors, b.parameters,
        c.owner, c.name, lower(hex(v.revision)) AS revision
      FROM tokens t
@@ -56,19 +64,35 @@ export function readBlobs(db: Database) {
      JOIN checkpoints c ON c.id = v.checkpoint
      WHERE t.id = @token AND t.role IN ('reader', 'writer', 'admin') AND ${ALIVE}
        AND b.state = 'sealed' AND v.state = 'available' AND ${covers('t.scope', 'c.owner', 'c.name')}
+     UNION ALL
+     SELECT u.path, ${BLOB}, b.metadata, b.tensors, b.parameters, NULL, NULL, NULL
+     FROM tokens t
+     JOIN blobs b ON b.sha256 = unhex(@sha256)
+     JOIN uploads u ON u.blob = b.id AND u.token = t.id AND u.owner = @owner AND u.name = @name
+     WHERE t.id = @token AND t.role IN ('writer', 'admin') AND ${ALIVE}
+       AND b.state = 'sealed' AND u.expires_at > @now AND ${covers('t.scope', 'u.owner', 'u.name')}
      LIMIT 1`,
   )
+  const named = db
+    .prepare<{ blob: number }, 0 | 1>(
+      `SELECT EXISTS (SELECT 1 FROM files WHERE blob = @blob)
+         OR EXISTS (SELECT 1 FROM uploads WHERE blob = @blob)`,
+    )
+    .pluck()
   return {
     get: (id: number): Blob | undefined => byId.get({ id }),
     leafPage: (blob: number, number: number): Uint8Array | undefined =>
       page.get({ blob, page: number }),
     hasVaultId: (vaultId: string): boolean => byVaultId.get({ vaultId }) !== undefined,
     filesOf: (version: number): readonly VersionFile[] => ofVersion.all({ version }).map(fileOf),
-    heldBy(token: string, sha256: string, now: string): HeldBlob | undefined {
-      const row = heldBy.get({ token, sha256, now })
+    /** Whether a version or an upload names it. */
+    isNamed: (blob: number): boolean => named.get({ blob }) === 1,
+    heldBy(sha256: string, holder: Holder): HeldBlob | undefined {
+      const row = heldBy.get({ ...holder, sha256 })
       if (row === undefined) return undefined
       const { owner, name, revision, ...file } = row
-      return { ...fileOf(file), owner, name, revision }
+      const isVersions = owner !== null && name !== null && revision !== null
+      return { ...fileOf(file), version: isVersions ? { owner, name, revision } : undefined }
     },
   }
 }
@@ -128,6 +152,13 @@ export function writeBlobs(db: Database) {
     "UPDATE blobs SET state = 'quarantined' WHERE vault_id = @vaultId AND state = 'sealed'",
   )
 
+  const drops = ['leaf_pages', 'tensors'].map((table) =>
+    db.prepare<{ blob: number }>(`DELETE FROM ${table} WHERE blob = @blob`),
+  )
+  const dropRow = db
+    .prepare<{ blob: number }, string>('DELETE FROM blobs WHERE id = @blob RETURNING vault_id')
+    .pluck()
+
   function putLeaves(blob: number, leaves: Uint8Array): void {
     const pages = Math.ceil(leaves.length / PAGE_BYTES)
     for (let page = 0; page < pages; page++) {
@@ -167,6 +198,11 @@ export function writeBlobs(db: Database) {
       const upserted = putRow(file, blob, now)
       putLeaves(upserted.id, blob.leaves)
       return upserted
+    },
+    /** Of a content that nothing names; returns the vault id of its copy. */
+    drop(blob: number): string | undefined {
+      for (const statement of drops) statement.run({ blob })
+      return dropRow.get({ blob })
     },
     /** False when that copy was already quarantined or replaced. */
     quarantine: (vaultId: string): boolean => quarantine.run({ vaultId }).changes === 1,

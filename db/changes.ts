@@ -1,7 +1,7 @@
 // Policies, tags and withdrawals: what callers change about a checkpoint besides publishing, what a policy asks of a
 // publication, and what becomes of either. Plain data, like the rest of the ledger's interface.
 
-import type { AuditEntry, Role } from './ledger.ts'
+import type { AuditEntry, NewBlob, PublishedFile, Role } from './ledger.ts'
 
 /** Who asks for a change. Role and scope are judged inside the change's transaction, which enters who it was. */
 export interface Actor {
@@ -88,9 +88,14 @@ export interface TagChange extends Actor {
   readonly expected: string | null | undefined
 }
 
+/** A branch is a tag that commits move along. */
+export type TagKind = 'tag' | 'branch'
+
 export interface TagMove extends TagChange {
   /** Where to: any kind of ref. */
   readonly ref: string
+  /** What it is if it is new; a tag unless said otherwise. */
+  readonly kind?: TagKind
 }
 
 export interface TagMoved {
@@ -111,6 +116,63 @@ export type TagRefusal =
   | { readonly outcome: 'withdrawn'; readonly reason: string }
   | { readonly outcome: 'version_exists'; readonly revision: string }
   | { readonly outcome: 'protected' | 'unexpected'; readonly current: string | null }
+  | Denied
+
+/** Of a branch without a version; `unexpected` when there is one of that name. */
+export type BranchOutcome = { readonly outcome: 'started' | 'dropped' | 'too_many' } | TagRefusal
+
+/** A checkpoint as such, whatever it holds. */
+export interface CheckpointChange extends Actor {
+  readonly owner: string
+  readonly name: string
+}
+
+/** In the spelling of whoever made it first. */
+export type CreateOutcome =
+  { readonly outcome: 'created' | 'exists'; readonly owner: string; readonly name: string } | Denied
+
+export interface DeleteOutcome {
+  readonly outcome: 'deleted' | 'checkpoint_missing' | Denied['outcome']
+}
+
+/** A commit: a version that is built upon another. */
+export interface Commit {
+  /** The branch that it moves along; undefined for main. */
+  readonly branch: string | undefined
+  /** The revision (hex) that the branch must name now; null for none. */
+  readonly parent: string | null
+  readonly summary: string
+  readonly description: string
+}
+
+export type CommitRefusal =
+  | { readonly outcome: 'head_moved'; readonly current: string | null }
+  | { readonly outcome: 'branch_missing' | 'branch_protected' | 'checkpoint_missing' }
+
+export interface HistoryEntry {
+  readonly version: string
+  /** Hex. */
+  readonly revision: string
+  readonly createdAt: string
+  readonly createdBy: string
+  readonly summary: string
+  readonly description: string
+}
+
+/** A file that waits for a version that names it. */
+export interface StagedUpload extends Actor {
+  readonly tokenId: string
+  readonly owner: string
+  readonly name: string
+  readonly file: PublishedFile & { readonly blob: NewBlob }
+  /** RFC 3339, in UTC. */
+  readonly expiresAt: string
+}
+
+/** `retired` as with a publication. */
+export type StageOutcome =
+  | { readonly outcome: 'staged'; readonly retired: readonly string[] }
+  | { readonly outcome: 'checkpoint_missing' }
   | Denied
 
 export interface TagHistoryQuery {

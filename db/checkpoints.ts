@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import type { TagKind } from './changes.ts'
 import type { CheckpointOverview, CheckpointQuery, CheckpointSummary } from './ledger.ts'
 import { LATEST } from './tags.ts'
 import { covers } from './tokens.ts'
@@ -8,6 +9,7 @@ interface CheckpointRow {
   owner: string
   name: string
   created_at: string
+  deleted_at: string | null
 }
 
 interface SummaryRow {
@@ -46,17 +48,22 @@ function ownersOf({ scope, owner, prefix, after }: CheckpointQuery): { from: str
 
 export function readCheckpoints(db: Database) {
   const find = db.prepare<{ owner: string; name: string }, CheckpointRow>(
-    'SELECT id, owner, name, created_at FROM checkpoints WHERE owner = @owner AND name = @name',
+    'SELECT id, owner, name, created_at, deleted_at FROM checkpoints WHERE owner = @owner AND name = @name',
   )
   const versions = db.prepare<{ id: number }, CheckpointOverview['versions'][number]>(
     `SELECT version, lower(hex(revision)) AS revision, state, created_at AS createdAt,
        created_by AS createdBy, size
      FROM versions WHERE checkpoint = @id ORDER BY id`,
   )
-  const tags = db.prepare<{ id: number }, { tag: string; version: string }>(
-    `SELECT t.tag, v.version FROM tags t JOIN versions v ON v.id = t.version
+  const tags = db.prepare<{ id: number }, { tag: string; version: string; kind: TagKind }>(
+    `SELECT t.tag, v.version, t.kind FROM tags t JOIN versions v ON v.id = t.version
      WHERE t.checkpoint = @id ORDER BY t.tag`,
   )
+  const newBranches = db
+    .prepare<{ id: number }, string>(
+      'SELECT branch FROM new_branches WHERE checkpoint = @id ORDER BY branch',
+    )
+    .pluck()
   // The unary pluses leave the search to the bounds on the owner; they keep the columns' collation.
   const list = db.prepare<
     {
@@ -85,15 +92,19 @@ export function readCheckpoints(db: Database) {
     find: (owner: string, name: string): CheckpointRow | undefined => find.get({ owner, name }),
     overview(owner: string, name: string): CheckpointOverview | undefined {
       const row = find.get({ owner, name })
-      return (
-        row && {
-          owner: row.owner,
-          name: row.name,
-          createdAt: row.created_at,
-          versions: versions.all({ id: row.id }),
-          tags: Object.fromEntries(tags.all({ id: row.id }).map((t) => [t.tag, t.version])),
-        }
-      )
+      if (row === undefined) return undefined
+      const { id } = row
+      const named = tags.all({ id })
+      return {
+        owner: row.owner,
+        name: row.name,
+        createdAt: row.created_at,
+        isDeleted: row.deleted_at !== null,
+        versions: versions.all({ id }),
+        tags: Object.fromEntries(named.map(({ tag, version }) => [tag, version])),
+        branches: named.flatMap(({ tag, kind }) => (kind === 'branch' ? [tag] : [])),
+        newBranches: newBranches.all({ id }),
+      }
     },
     list(query: CheckpointQuery): readonly CheckpointSummary[] {
       const after = partsOf(query.after)
@@ -111,7 +122,16 @@ export function writeCheckpoints(db: Database) {
       'INSERT INTO checkpoints (owner, name, created_at) VALUES (@owner, @name, @now) RETURNING id',
     )
     .pluck()
+  const setDeleted = db.prepare<{ id: number; at: string | null }>(
+    'UPDATE checkpoints SET deleted_at = @at WHERE id = @id',
+  )
   return {
+    markDeleted(id: number, at: string): void {
+      setDeleted.run({ id, at })
+    },
+    revive(id: number): void {
+      setDeleted.run({ id, at: null })
+    },
     insert(owner: string, name: string, now: string): number {
       const id = insert.get({ owner, name, now })
       if (id === undefined) throw new Error('a checkpoint got no row')

@@ -4,11 +4,20 @@
 import type {
   Actor,
   AskedOfTensors,
+  BranchOutcome,
+  CheckpointChange,
+  Commit,
+  CommitRefusal,
+  CreateOutcome,
+  DeleteOutcome,
   Denied,
+  HistoryEntry,
   PolicyChange,
   PolicyLevels,
   PolicyOutcome,
   PolicyRefusal,
+  StagedUpload,
+  StageOutcome,
   Tag,
   TagChange,
   TagDeleted,
@@ -164,6 +173,8 @@ export interface Publication extends Actor {
   /** In byte order of path. */
   readonly files: readonly PublishedFile[]
   readonly asked: AskedOfTensors
+  /** Where it is built upon another version. */
+  readonly commit?: Commit | undefined
 }
 
 /**
@@ -183,6 +194,7 @@ export type PublishRefusal =
   | Denied
   | { readonly outcome: 'blob_missing'; readonly path: string }
   | PolicyRefusal
+  | CommitRefusal
 
 export type VersionState = 'available' | 'withdrawn'
 
@@ -232,12 +244,17 @@ export interface VersionFile {
   readonly parameters: number
 }
 
-/** A file through which a token has its content, and the version that vouches for it. */
+/** A file through which a token has its content. */
 export interface HeldBlob extends VersionFile {
-  readonly owner: string
-  readonly name: string
-  /** Hex. */
-  readonly revision: string
+  /** The version that vouches for it; undefined for what the token itself uploaded to the checkpoint. */
+  readonly version:
+    | {
+        readonly owner: string
+        readonly name: string
+        /** Hex. */
+        readonly revision: string
+      }
+    | undefined
 }
 
 export interface Tensor {
@@ -296,6 +313,12 @@ export interface CheckpointOverview {
     readonly size: number
   }[]
   readonly tags: Readonly<Record<string, string>>
+  /** Those of the tags that commits move along. */
+  readonly branches: readonly string[]
+  /** Branches that have no version yet. */
+  readonly newBranches: readonly string[]
+  /** A client deleted it, and nothing was published since. */
+  readonly isDeleted: boolean
 }
 
 /** Digests of leaves that one page of the ledger holds; `leaves` of a blob are read page by page. */
@@ -330,6 +353,15 @@ export interface Ledger {
   tensorNames(blobId: number, after: string, limit: number): Promise<readonly string[]>
   checkpoint(owner: string, name: string): Promise<CheckpointOverview | undefined>
   checkpoints(query: CheckpointQuery): Promise<readonly CheckpointSummary[]>
+  /** A version and those that it was built upon, newest first. */
+  history(
+    versionId: number,
+    page: { readonly skip: number; readonly limit: number },
+  ): Promise<readonly HistoryEntry[]>
+  /** Before it has any version; its policy admits sidecars, unless its owner's says otherwise. */
+  createCheckpoint(change: CheckpointChange): Promise<CreateOutcome>
+  /** Withdraws all its versions and removes all its tags. */
+  deleteCheckpoint(change: CheckpointChange & { readonly reason: string }): Promise<DeleteOutcome>
 
   // Policies
   /** Of an owner alone, or of a checkpoint, which needn't exist. */
@@ -343,10 +375,24 @@ export interface Ledger {
   /** Makes the tag when there is none. */
   moveTag(move: TagMove): Promise<TagMoved | TagRefusal>
   deleteTag(change: TagChange): Promise<TagDeleted | TagRefusal>
+  /** A branch, named by `tag`, of a checkpoint that has no version to begin it with. */
+  startBranch(change: TagChange): Promise<BranchOutcome>
+  dropBranch(change: TagChange): Promise<BranchOutcome>
 
   // Blobs
-  /** A blob of this content that the token may read through some available version: scope and role are in the query. */
-  blobHeldBy(tokenId: string, sha256: string): Promise<HeldBlob | undefined>
+  /**
+   * A blob of this content that the token may read through some available version, or that it uploaded to this
+   * checkpoint: scope and role are in the query.
+   */
+  blobHeldBy(
+    tokenId: string,
+    sha256: string,
+    checkpoint: { readonly owner: string; readonly name: string },
+  ): Promise<HeldBlob | undefined>
+  /** Takes the arrays of leaves and tensors with it, as `publish` does. */
+  stageUpload(upload: StagedUpload): Promise<StageOutcome>
+  /** Lets go of some of the uploads that expired by `now`. Returns the vault ids that have no row any more. */
+  collectUploads(now: string): Promise<readonly string[]>
   blob(id: number): Promise<Blob | undefined>
   /** Up to LEAVES_PER_PAGE digests, 32 bytes each; undefined past the end. */
   leafPage(blobId: number, page: number): Promise<Uint8Array | undefined>

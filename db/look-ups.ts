@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { readAudit } from './audit.ts'
 import { readBlobs } from './blobs.ts'
 import { readCheckpoints } from './checkpoints.ts'
+import { readHistory } from './history.ts'
 import type { AuditHead, Ledger } from './ledger.ts'
 import { markOf } from './mark.ts'
 import { readPolicies } from './policies.ts'
@@ -26,6 +27,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
   const tensorPage = readTensorPages(db)
   const tensorNames = readTensorNames(db)
   const policies = readPolicies(db)
+  const history = readHistory(db)
   const tags = lookUpTags(db)
   const audit = readAudit(db)
   const vault = vaultBinding(db)
@@ -58,13 +60,16 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
     tensorNames: look(tensorNames),
     checkpoint: look((owner, name) => checkpoints.overview(owner, name)),
     checkpoints: look((query) => checkpoints.list(query)),
+    history: look(history),
 
     policies: look((owner, name) => policies(owner, name)),
 
     tag: look(tags.tag),
     tagHistory: look(tags.history),
 
-    blobHeldBy: look((tokenId, sha256) => blobs.heldBy(tokenId, sha256, now())),
+    blobHeldBy: look((token, sha256, { owner, name }) =>
+      blobs.heldBy(sha256, { token, owner, name, now: now() }),
+    ),
     blob: look(blobs.get),
     leafPage: look(blobs.leafPage),
     hasVaultId: look(blobs.hasVaultId),

@@ -50,7 +50,7 @@ export function tagTransactions(db: Database, key: Uint8Array | undefined) {
     const judged = judge(move)
     if (judged.outcome !== 'may') return judged
     const { checkpoint, now, at } = judged
-    const { owner, name, tag, ref, expected } = move
+    const { owner, name, tag, ref, expected, kind } = move
     const namesake = versions.find(checkpoint, tag)
     if (namesake !== undefined) return { outcome: 'version_exists', revision: namesake.revision }
     const found = versions.resolve(owner, name, ref)
@@ -61,7 +61,7 @@ export function tagTransactions(db: Database, key: Uint8Array | undefined) {
     if (expected !== undefined && expected !== previous)
       return { outcome: 'unexpected', current: previous }
     if (revision === previous) return { outcome: 'unchanged', version, revision, previous }
-    tags.move(checkpoint, tag, id, now)
+    tags.move(checkpoint, tag, id, now, kind)
     enter(move, judged, revision, { from: previous, to: revision, version })
     return { outcome: previous === null ? 'created' : 'moved', version, revision, previous }
   }

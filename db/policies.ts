@@ -66,7 +66,7 @@ export function tagProtection(db: Database) {
   }
 }
 
-function writePolicies(db: Database) {
+export function writePolicies(db: Database) {
   const put = db.prepare<{
     owner: string
     name: string

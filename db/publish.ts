@@ -2,14 +2,16 @@ import type { Database } from 'better-sqlite3'
 import { writeAudit } from './audit.ts'
 import { readBlobs, writeBlobs, type Upserted } from './blobs.ts'
 import { transaction } from './connect.ts'
-import type { AskedOfTensors, PolicyRefusal } from './changes.ts'
+import { newBranches } from './branches.ts'
+import type { AskedOfTensors, CommitRefusal, PolicyRefusal } from './changes.ts'
 import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
 import { contentRules } from './content-rules.ts'
-import type { AuditNote, Publication, PublishedFile, PublishOutcome } from './ledger.ts'
+import type { AuditNote, Publication, PublishedFile, PublishOutcome, Role } from './ledger.ts'
 import { permits } from './permit.ts'
 import { readPolicies, tagProtection } from './policies.ts'
 import { LATEST, readTags, writeTags } from './tags.ts'
 import { writeTensors } from './tensors.ts'
+import { writeUploads } from './uploads.ts'
 import { readVersions, writeVersions, type Existing } from './versions.ts'
 
 /** Who publishes and when, as every row and entry of one publication says it. */
@@ -41,6 +43,8 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const tensors = writeTensors(db)
   const policiesOf = readPolicies(db)
   const isProtected = tagProtection(db)
+  const branches = newBranches(db)
+  const uploads = writeUploads(db)
   const rules = contentRules(db)
   const audit = writeAudit(db, key)
 
@@ -62,10 +66,33 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     if (permitted.role !== 'admin' && isProtected.asVersion(owner, name, version))
       return { outcome: 'name_protected' }
 
+    const astray = judgeCommit(publication, checkpoint, permitted.role)
+    if (astray !== undefined) return astray
     if (!isAsJudged(publication)) return { outcome: 'policy_changed' }
     const missing = firstMissing(publication, now)
     if (missing !== undefined) return { outcome: 'blob_missing', path: missing.path }
+    if (checkpoint?.deleted_at != null) checkpoints.revive(checkpoint.id)
     return admit(publication, checkpoint?.id ?? checkpoints.insert(owner, name, now), act)
+  }
+
+  /** A commit is built upon what its branch names now, and moves it along. */
+  function judgeCommit(
+    { commit, owner, name }: Publication,
+    checkpoint: ReturnType<typeof checkpoints.find>,
+    role: Role,
+  ): CommitRefusal | undefined {
+    if (commit === undefined) return undefined
+    if (checkpoint === undefined || checkpoint.deleted_at !== null)
+      return { outcome: 'checkpoint_missing' }
+    const { branch, parent } = commit
+    const head = tags.find(checkpoint.id, branch ?? LATEST)?.revision ?? null
+    if (branch !== undefined) {
+      if (head === null && !branches.has(checkpoint.id, branch))
+        return { outcome: 'branch_missing' }
+      if (role !== 'admin' && isProtected.asTag(owner, name, branch))
+        return { outcome: 'branch_protected' }
+    }
+    return head === parent ? undefined : { outcome: 'head_moved', current: head }
   }
 
   /** A version of that name is there: the same again refreshes its bytes, anything else is refused. */
@@ -93,7 +120,18 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     const { now, actorName } = act
     const metadata = JSON.stringify(publication.metadata)
     const warnings = JSON.stringify(publication.warnings)
-    const row = { checkpoint, version, revision, metadata, warnings, now, createdBy: actorName }
+    const branch = publication.commit?.branch
+    const isSide = branch === undefined ? 0 : 1
+    const row = {
+      checkpoint,
+      version,
+      revision,
+      metadata,
+      warnings,
+      now,
+      createdBy: actorName,
+      isSide,
+    } as const
     const id = versions.insert(row)
     const retired: string[] = []
     // Bytes before names of bytes: a file may name what another file of this publication brings.
@@ -105,10 +143,22 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
       if (file.blob === undefined) versions.addHeldFile(id, file.path, file.sha256)
     versions.addUp(id)
     requireTensors(id, asked, model)
-    const previous = tags.find(checkpoint, LATEST)?.revision ?? null
-    tags.move(checkpoint, LATEST, id, now)
+    const head = tags.find(checkpoint, branch ?? LATEST)
+    const previous = head?.revision ?? null
+    if (branch === undefined) tags.move(checkpoint, LATEST, id, now)
+    else {
+      tags.move(checkpoint, branch, id, now, 'branch')
+      branches.remove(checkpoint, branch)
+    }
+    if (publication.commit !== undefined) {
+      const { summary, description } = publication.commit
+      versions.addCommit({ version: id, parent: head?.versionId ?? null, summary, description })
+    }
+    const { tokenId: token, owner, name } = publication
+    if (token !== undefined) uploads.settle({ token, owner, name }, id)
     const size = files.reduce((sum, file) => sum + file.size, 0)
-    enter('publish', publication, act, { files: files.length, size, previous })
+    const moved = branch === undefined ? {} : { branch }
+    enter('publish', publication, act, { files: files.length, size, previous, ...moved })
     return { outcome: 'created', retired }
   }
 
@@ -131,12 +181,14 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   }
 
   /** The first file that names bytes which neither the registry holds for this token nor this publication brings. */
-  function firstMissing({ files, tokenId }: Publication, now: string): PublishedFile | undefined {
+  function firstMissing(publication: Publication, now: string): PublishedFile | undefined {
+    const { files, tokenId, owner, name } = publication
     const brought = new Set(files.filter((file) => file.blob).map((file) => file.sha256))
     return files.find((file) => {
       if (file.blob !== undefined || brought.has(file.sha256)) return false
       if (tokenId === undefined) return true
-      return blobs.heldBy(tokenId, file.sha256, now)?.blob.size !== file.size
+      const held = blobs.heldBy(file.sha256, { token: tokenId, owner, name, now })
+      return held?.blob.size !== file.size
     })
   }
 

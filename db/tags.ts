@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import type { Tag } from './changes.ts'
+import type { Tag, TagKind } from './changes.ts'
 
 /** The tag that the server keeps: the last admitted version that is available. */
 export const LATEST = 'latest'
@@ -20,17 +20,37 @@ export function readTags(db: Database) {
 }
 
 export function writeTags(db: Database) {
-  const move = db.prepare<{ checkpoint: number; tag: string; version: number; now: string }>(
-    `INSERT INTO tags (checkpoint, tag, version, moved_at) VALUES (@checkpoint, @tag, @version, @now)
+  const move = db.prepare<{
+    checkpoint: number
+    tag: string
+    version: number
+    now: string
+    kind: TagKind
+  }>(
+    `INSERT INTO tags (checkpoint, tag, version, moved_at, kind)
+     VALUES (@checkpoint, @tag, @version, @now, @kind)
      ON CONFLICT (checkpoint, tag) DO UPDATE SET version = @version, moved_at = @now`,
   )
   const remove = db.prepare<{ checkpoint: number; tag: string }>(
     'DELETE FROM tags WHERE checkpoint = @checkpoint AND tag = @tag',
   )
+  const removeAll = ['tags', 'new_branches'].map((table) =>
+    db.prepare<{ checkpoint: number }>(`DELETE FROM ${table} WHERE checkpoint = @checkpoint`),
+  )
   return {
-    /** Makes the tag when there is none. */
-    move(checkpoint: number, tag: string, version: number, now: string): void {
-      move.run({ checkpoint, tag, version, now })
+    /** Makes the tag, of that kind, when there is none. */
+    move(
+      checkpoint: number,
+      tag: string,
+      version: number,
+      now: string,
+      kind: TagKind = 'tag',
+    ): void {
+      move.run({ checkpoint, tag, version, now, kind })
+    },
+    /** Of a checkpoint, branches without a version too. */
+    removeAll(checkpoint: number): void {
+      for (const statement of removeAll) statement.run({ checkpoint })
     },
     remove(checkpoint: number, tag: string): void {
       remove.run({ checkpoint, tag })

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { isHeadMac } from './audit-chain.ts'
 import { writeAudit } from './audit.ts'
+import { branchTransactions } from './branches.ts'
 import { writeBlobs } from './blobs.ts'
 import { codeOf, connectWriter, refusalOf, transaction } from './connect.ts'
 import { LedgerRefused, type AuditNote, type NewToken, type Token } from './ledger.ts'
@@ -9,7 +10,9 @@ import { migrate } from './migrate.ts'
 import { tagTransactions } from './move-tag.ts'
 import { policyTransaction } from './policies.ts'
 import { publishTransaction } from './publish.ts'
+import { repositoryTransactions } from './repositories.ts'
 import { readTokens, writeTokens } from './tokens.ts'
+import { collectTransaction, stageTransaction } from './uploads.ts'
 import { vaultBinding } from './vault-binding.ts'
 import { withdrawTransaction } from './withdraw.ts'
 import type { Transactions } from './wire.ts'
@@ -123,6 +126,10 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
     withdraw: withdrawTransaction(db, key),
     setPolicy: policyTransaction(db, key),
     ...tagTransactions(db, key),
+    ...branchTransactions(db),
+    ...repositoryTransactions(db, key),
+    stageUpload: stageTransaction(db),
+    collectUploads: collectTransaction(db),
     quarantine: transaction(db, quarantine),
     bindVault: transaction(db, vaultBinding(db).bind),
     settleRestored: transaction(db, settleRestored),

@@ -51,6 +51,13 @@ export interface Existing {
   readonly withdrawn_reason: string | null
 }
 
+interface AvailableVersion {
+  readonly id: number
+  readonly version: string
+  /** Hex. */
+  readonly revision: string
+}
+
 interface NewVersion {
   readonly checkpoint: number
   readonly version: string
@@ -59,6 +66,8 @@ interface NewVersion {
   readonly warnings: string
   readonly now: string
   readonly createdBy: string
+  /** Whether it is on a branch beside main. */
+  readonly isSide: 0 | 1
 }
 
 const HEX = /^[0-9a-f]{12,64}$/i
@@ -87,12 +96,19 @@ export function readVersions(db: Database) {
 
   const newestAvailable = db
     .prepare<{ checkpoint: number }, number | null>(
-      "SELECT max(id) FROM versions WHERE checkpoint = @checkpoint AND state = 'available'",
+      "SELECT max(id) FROM versions WHERE checkpoint = @checkpoint AND state = 'available' AND is_side = 0",
     )
     .pluck()
 
+  const available = db.prepare<{ checkpoint: number }, AvailableVersion>(
+    `SELECT id, version, lower(hex(revision)) AS revision FROM versions
+     WHERE checkpoint = @checkpoint AND state = 'available' ORDER BY id`,
+  )
+
   return {
-    /** The row of the last admitted version that is available. */
+    /** Oldest first. */
+    available: (checkpoint: number): readonly AvailableVersion[] => available.all({ checkpoint }),
+    /** The row of the last version admitted on main that is available. */
     newestAvailable: (checkpoint: number): number | undefined =>
       newestAvailable.get({ checkpoint }) ?? undefined,
     find: (checkpoint: number, version: string): Existing | undefined =>
@@ -117,9 +133,9 @@ export function writeVersions(db: Database) {
   const insert = db
     .prepare<NewVersion, number>(
       `INSERT INTO versions (checkpoint, version, revision, state, metadata, warnings, size, tensors,
-         parameters, created_at, created_by)
+         parameters, created_at, created_by, is_side)
        VALUES (@checkpoint, @version, unhex(@revision), 'available', @metadata, @warnings, 0, 0, 0, @now,
-         @createdBy)
+         @createdBy, @isSide)
        RETURNING id`,
     )
     .pluck()
@@ -136,6 +152,15 @@ export function writeVersions(db: Database) {
         FROM files f JOIN blobs b ON b.id = f.blob WHERE f.version = @version)
      WHERE id = @version`,
   )
+  const addCommit = db.prepare<{
+    version: number
+    parent: number | null
+    summary: string
+    description: string
+  }>(
+    `INSERT INTO commits (version, parent, summary, description)
+     VALUES (@version, @parent, @summary, @description)`,
+  )
   const withdraw = db.prepare<{ id: number; reason: string }>(
     "UPDATE versions SET state = 'withdrawn', withdrawn_reason = @reason WHERE id = @id",
   )
@@ -147,6 +172,10 @@ export function writeVersions(db: Database) {
       const id = insert.get(version)
       if (id === undefined) throw new Error('a version got no row')
       return id
+    },
+    /** What was said of it, and the version it was built upon, if any. */
+    addCommit(commit: Parameters<typeof addCommit.run>[0]): void {
+      addCommit.run(commit)
     },
     addFile(version: number, path: string, blob: number): void {
       addFile.run({ version, path, blob })

@@ -3,8 +3,14 @@
 import { statfsSync } from 'node:fs'
 import { codeOf } from './connect.ts'
 import type {
+  BranchOutcome,
+  CheckpointChange,
+  CreateOutcome,
+  DeleteOutcome,
   PolicyChange,
   PolicyOutcome,
+  StagedUpload,
+  StageOutcome,
   TagChange,
   TagDeleted,
   TagMove,
@@ -32,6 +38,14 @@ export interface Transactions {
   readonly setPolicy: (change: PolicyChange) => PolicyOutcome
   readonly moveTag: (move: TagMove) => TagMoved | TagRefusal
   readonly deleteTag: (change: TagChange) => TagDeleted | TagRefusal
+  readonly createCheckpoint: (change: CheckpointChange) => CreateOutcome
+  readonly deleteCheckpoint: (
+    change: CheckpointChange & { readonly reason: string },
+  ) => DeleteOutcome
+  readonly startBranch: (change: TagChange) => BranchOutcome
+  readonly dropBranch: (change: TagChange) => BranchOutcome
+  readonly stageUpload: (upload: StagedUpload) => StageOutcome
+  readonly collectUploads: (now: string) => readonly string[]
   readonly quarantine: (vaultId: string, note: AuditNote) => boolean
   readonly bindVault: (identity: string) => void
   readonly settleRestored: (note: AuditNote) => void
@@ -93,8 +107,8 @@ export function errorFrom({ kind, message, code }: ErrorData): Error {
   return Object.assign(new Error(`the ledger failed: ${message}`), { code })
 }
 
-/** The memory that a publication's columns own alone; a view into anything wider is copied instead. */
-export function transferable({ files }: Publication): readonly ArrayBuffer[] {
+/** The memory that the columns of files own alone; a view into anything wider is copied instead. */
+export function transferable(files: Publication['files']): readonly ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>()
   for (const { blob } of files) {
     const columns: readonly unknown[] = Object.values(blob?.tensors ?? {})

@@ -7,6 +7,12 @@ import { openTransactions, type WriterOptions } from './transactions.ts'
 import { errorData, OPENING, perform, transferable, type Call, type Reply } from './wire.ts'
 
 const isPublish = (call: Call): call is Call<'publish'> => call.method === 'publish'
+const isStage = (call: Call): call is Call<'stageUpload'> => call.method === 'stageUpload'
+
+function filesOf(call: Call): Parameters<typeof transferable>[0] {
+  if (isPublish(call)) return call.args[0].files
+  return isStage(call) ? [call.args[0].file] : []
+}
 
 function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
   const reply = (id: number, result: () => unknown): void => {
@@ -23,7 +29,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     port.on('message', (call: Call) => {
       reply(call.id, () => perform(transactions, call))
       // Columns of half a million tensors would otherwise stay until this thread's next collection.
-      if (isPublish(call)) for (const buffer of transferable(call.args[0])) buffer.transfer(0)
+      for (const buffer of transferable(filesOf(call))) buffer.transfer(0)
       if (call.method === 'close') port.close()
     })
   })

@@ -51,6 +51,12 @@ export function readOnlyLedger(snapshot: Snapshot, log: Logger): Ledger {
     setPolicy: refuse,
     moveTag: refuse,
     deleteTag: refuse,
+    startBranch: refuse,
+    dropBranch: refuse,
+    createCheckpoint: refuse,
+    deleteCheckpoint: refuse,
+    stageUpload: refuse,
+    collectUploads: () => Promise.resolve([]),
     bindVault: refuse,
     settleRestored: refuse,
   }

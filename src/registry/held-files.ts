@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Ledger, VersionFile } from '../../db/ledger.ts'
+import type { HeldBlob, Ledger, VersionFile } from '../../db/ledger.ts'
 import type { Doer } from '../access/principal.ts'
 import { invalidField } from '../errors.ts'
 import { sidecarForm } from '../sidecars/forms.ts'
 import type { FileKind } from '../vault/judging.ts'
 import type { KindOf } from './file-kinds.ts'
-import type { FilePath, Sha256 } from './names.ts'
+import type { CheckpointName, FilePath, Sha256 } from './names.ts'
 import { notFound, resolveVersion } from './resolve.ts'
 
 /** A file of a new version whose bytes the registry already holds. */
@@ -19,7 +19,7 @@ export interface HeldFile {
 export type ReadHeld = (file: HeldFile) => AsyncIterable<Uint8Array>
 
 /**
- * Finds files by content that the caller has: in a version that it may read. To anyone else the content isn't
+ * Finds files by content that the caller has: in a version that it may read, or uploaded to this checkpoint. To anyone else the content isn't
  * there, so that a hash that leaked opens nothing. The version must still be what its revision says, or rows that
  * were swapped in the ledger would get a new one to vouch for them. The publishing transaction asks again who has it.
  *
@@ -28,6 +28,7 @@ export type ReadHeld = (file: HeldFile) => AsyncIterable<Uint8Array>
 export async function findHeldFiles(
   ledger: Ledger,
   { tokenId }: Doer,
+  checkpoint: CheckpointName,
   wanted: readonly { readonly path: FilePath; readonly sha256: Sha256 }[],
   kindOf: KindOf,
   spendMetadata: (metadata: VersionFile['metadata']) => void,
@@ -36,14 +37,20 @@ export async function findHeldFiles(
   const known = new Map<Sha256, VersionFile>()
   const found: HeldFile[] = []
 
-  async function lookUp(sha256: Sha256): Promise<VersionFile> {
-    await setImmediate()
-    const held = tokenId === undefined ? undefined : await ledger.blobHeldBy(tokenId, sha256)
-    if (held === undefined) throw notFound('file')
-    const { owner, name, revision, ...file } = held
+  async function requireVouched(version: NonNullable<HeldBlob['version']>): Promise<void> {
+    const { owner, name, revision } = version
     const voucher = `${owner}/${name}@${revision}`
     if (!vouched.has(voucher)) await resolveVersion(ledger, { owner, name }, revision)
     vouched.add(voucher)
+  }
+
+  async function lookUp(sha256: Sha256): Promise<VersionFile> {
+    await setImmediate()
+    const held =
+      tokenId === undefined ? undefined : await ledger.blobHeldBy(tokenId, sha256, checkpoint)
+    if (held === undefined) throw notFound('file')
+    const { version, ...file } = held
+    if (version !== undefined) await requireVouched(version)
     return file
   }
 

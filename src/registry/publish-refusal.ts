@@ -51,6 +51,18 @@ export function publishRefusal(outcome: PublishRefusal, tagged: string | undefin
     case 'unauthenticated':
     case 'forbidden':
       return denied(outcome.outcome, 'This token may not publish here.')
+    case 'head_moved':
+      return new RegistryError('PRECONDITION_FAILED', 'The branch has moved on meanwhile.', {
+        current: outcome.current,
+      })
+    case 'branch_protected':
+      return new RegistryError('TAG_PROTECTED', 'The policy protects this branch.', {
+        current: null,
+      })
+    case 'branch_missing':
+      return notFound('tag')
+    case 'checkpoint_missing':
+      return notFound('checkpoint')
     case 'blob_missing':
       return notFound('file')
     case 'spelled_differently':

@@ -1,3 +1,4 @@
+import type { Commit } from '../../db/changes.ts'
 import {
   type Ledger,
   type NewBlob,
@@ -63,6 +64,8 @@ export interface PublishRequest {
   readonly version: VersionName
   readonly files: AsyncIterable<IncomingFile>
   readonly facts: () => PublishFacts
+  /** Where it is built upon another version. */
+  readonly commit?: Commit | undefined
 }
 
 export interface PublishLimits extends MetadataLimits {
@@ -110,7 +113,14 @@ export function createPublish(parts: {
       spendMetadata(facts.metadata)
       checkPaths([...admitted, ...facts.held], limits.maxFiles)
       const { principal } = request
-      const held = await findHeldFiles(ledger, principal, facts.held, kindOf, spendMetadata)
+      const held = await findHeldFiles(
+        ledger,
+        principal,
+        request.checkpoint,
+        facts.held,
+        kindOf,
+        spendMetadata,
+      )
       await checkSidecars(pool, held, readHeld)
       await checkIndexes(pool, ledger, admitted, held, readHeld)
       const draft = await draftOf(request, facts.metadata, admitted, held, kindOf)
@@ -146,7 +156,7 @@ export function createPublish(parts: {
   }
 
   async function draftOf(
-    { principal, version, address, checkpoint }: PublishRequest,
+    { principal, version, address, checkpoint, commit }: PublishRequest,
     callerMetadata: Metadata,
     admitted: readonly NewFile[],
     held: readonly HeldFile[],
@@ -183,6 +193,7 @@ export function createPublish(parts: {
       files,
       address,
       asked: askedOf(levels, checkpoint),
+      commit,
     }
   }
 }

@@ -140,7 +140,9 @@ export function createVerifiedReader(parts: {
   /** The copy that stands for the content now, if it isn't the one that just failed. */
   async function otherCopy(failed: Blob): Promise<Blob | undefined> {
     const now = await ledger.blob(failed.id)
-    return now?.state === 'sealed' && now.vaultId !== failed.vaultId ? now : undefined
+    // Another content may have got the number of one that was dropped.
+    const isOther = now?.sha256 === failed.sha256 && now.vaultId !== failed.vaultId
+    return isOther && now.state === 'sealed' ? now : undefined
   }
 
   async function* readCopy(

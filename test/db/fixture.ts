@@ -98,6 +98,9 @@ export function file(
   return { path, sha256: hexOf(content), size, blob }
 }
 
+/** The checkpoint that publications are of, unless told otherwise. */
+export const BERT = { owner: 'acme', name: 'bert' } as const
+
 export const NOTHING_ASKED = {
   serials: { owner: undefined, checkpoint: undefined },
   finite: false,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { LEAVES_PER_PAGE } from '../../db/ledger.ts'
-import { addToken, file, openAt, publication } from './fixture.ts'
+import { addToken, BERT, file, openAt, publication } from './fixture.ts'
 
 t.test(
   'a ref is a full revision, then a version, a tag, a unique prefix of a revision',
@@ -37,7 +37,7 @@ t.test('leaves are read a page at a time', async (t) => {
   const large = file('large', { size, chunkSize: 1 })
   const leaves = Buffer.from(large.blob.leaves)
   await ledger.publish(publication('1', { files: [large] }))
-  const held = await ledger.blobHeldBy('t', large.sha256)
+  const held = await ledger.blobHeldBy('t', large.sha256, BERT)
   const id = held?.blob.id ?? 0
   t.same(await ledger.blob(id), held?.blob)
   const pages = await Promise.all([0, 1, 2].map((page) => ledger.leafPage(id, page)))

@@ -1,6 +1,7 @@
 import t from 'tap'
 import {
   addToken,
+  BERT,
   columnsOf,
   file,
   openAt,
@@ -120,7 +121,7 @@ t.test('no version takes the name of a tag', async (t) => {
   await addToken(ledger)
   t.same(await ledger.publish(publication('latest')), { outcome: 'tag_exists' })
   await ledger.publish(publication('1'))
-  tamper(folder, "INSERT INTO tags SELECT id, 'stable', 1, created_at FROM checkpoints")
+  tamper(folder, "INSERT INTO tags SELECT id, 'stable', 1, created_at, 'tag' FROM checkpoints")
   t.same(await ledger.publish(publication('stable')), { outcome: 'tag_exists' })
   t.match(await ledger.resolve('acme', 'bert', 'stable'), {
     via: 'tag',
@@ -236,13 +237,13 @@ t.test('publishing the bytes of a quarantined blob again repairs it and says so'
   t.equal(await ledger.quarantine(vaultId, note), true)
   t.equal(await ledger.quarantine(vaultId, note), false, 'once')
   t.equal((await ledger.audit({ ...query, action: 'integrity_failure' })).length, 1)
-  t.equal(await ledger.blobHeldBy('t', first.sha256), undefined, 'nobody holds damaged bytes')
+  t.equal(await ledger.blobHeldBy('t', first.sha256, BERT), undefined, 'nobody holds damaged bytes')
 
   t.same(await ledger.publish(publication('1', { files: [file('one')] })), {
     outcome: 'same',
     retired: [vaultId],
   })
-  t.match(await ledger.blobHeldBy('t', first.sha256), { blob: { state: 'sealed' } })
+  t.match(await ledger.blobHeldBy('t', first.sha256, BERT), { blob: { state: 'sealed' } })
   t.equal(await ledger.quarantine(vaultId, note), false, 'a copy that was replaced')
   t.match(await ledger.audit({ ...query, action: 'repair' }), [
     { subject: 'acme/bert@1', details: { sha256: first.sha256 } },
@@ -269,9 +270,9 @@ t.test('bytes can be named only by who may read them', async (t) => {
   t.same(await by('outsider', 'other', '1'), missing)
   t.same(await by('insider', 'acme', 'lie', 11), missing, 'of another size')
   t.match(await by('insider', 'acme', '2'), { outcome: 'created', retired: [] })
-  t.equal(await ledger.blobHeldBy('outsider', bytes.sha256), undefined)
-  t.equal(await ledger.blobHeldBy('auditor', bytes.sha256), undefined)
-  t.match(await ledger.blobHeldBy('insider', bytes.sha256.toUpperCase()), {
+  t.equal(await ledger.blobHeldBy('outsider', bytes.sha256, BERT), undefined)
+  t.equal(await ledger.blobHeldBy('auditor', bytes.sha256, BERT), undefined)
+  t.match(await ledger.blobHeldBy('insider', bytes.sha256.toUpperCase(), BERT), {
     blob: { sha256: bytes.sha256 },
   })
   t.equal(await ledger.checkpoint('other', 'bert'), undefined, 'a refused one leaves no name')

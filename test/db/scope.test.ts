@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { addToken, file, openAt, publication } from './fixture.ts'
+import { addToken, BERT, file, openAt, publication } from './fixture.ts'
 
 const NAMES = ['a', 'ab', 'a-b', 'a.b', 'a_b', 'B', 'bert', 'bert2', '0']
 const OWNERS = ['acme', 'ACME2', 'a', 'z_z']
@@ -46,7 +46,7 @@ t.test('listing, publishing and holding bytes agree on what a scope covers', asy
       const claim = publication('1', { tokenId: id, owner, name, revision: '00'.repeat(32) })
       const { outcome } = await ledger.publish(claim)
       t.equal(outcome, inside ? 'exists' : 'forbidden', `${id} on ${owner}/${name}`)
-      const held = await ledger.blobHeldBy(id, file(`${owner}/${name}`).sha256)
+      const held = await ledger.blobHeldBy(id, file(`${owner}/${name}`).sha256, BERT)
       t.equal(held !== undefined, inside)
     }
   }

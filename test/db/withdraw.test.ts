@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Withdrawal } from '../../db/changes.ts'
-import { addToken, file, openAt, publication } from './fixture.ts'
+import { addToken, BERT, file, openAt, publication } from './fixture.ts'
 
 const withdrawal = (version: string, fields: Partial<Withdrawal> = {}): Withdrawal => ({
   tokenId: 'a',
@@ -143,9 +143,9 @@ t.test(
     await ledger.publish(publication('1', { files: [shared] }))
     await ledger.publish(publication('2', { files: [file('shared')] }))
     await ledger.withdraw(withdrawal('1'))
-    t.match(await ledger.blobHeldBy('a', shared.sha256), { revision: /./ })
+    t.match(await ledger.blobHeldBy('a', shared.sha256, BERT), { version: { revision: /./ } })
     await ledger.withdraw(withdrawal('2'))
-    t.equal(await ledger.blobHeldBy('a', shared.sha256), undefined)
+    t.equal(await ledger.blobHeldBy('a', shared.sha256, BERT), undefined)
     const named = [{ path: 'model.safetensors', sha256: shared.sha256, size: 10, blob: undefined }]
     t.same(await ledger.publish(publication('3', { files: named })), {
       outcome: 'blob_missing',

@@ -1,0 +1,87 @@
+import type { Database } from 'better-sqlite3'
+import { readBlobs, writeBlobs } from './blobs.ts'
+import type { StagedUpload, StageOutcome } from './changes.ts'
+import { readCheckpoints } from './checkpoints.ts'
+import { transaction } from './connect.ts'
+import { permits } from './permit.ts'
+import { writeTensors } from './tensors.ts'
+
+interface UploadKey {
+  readonly token: string
+  readonly owner: string
+  readonly name: string
+}
+
+/** Of how many expired uploads one transaction lets go. */
+const COLLECTED_AT_ONCE = 100
+
+export function writeUploads(db: Database) {
+  const put = db.prepare<UploadKey & { blob: number; path: string; expiresAt: string }>(
+    `INSERT INTO uploads (token, owner, name, blob, path, expires_at)
+     VALUES (@token, @owner, @name, @blob, @path, @expiresAt)
+     ON CONFLICT (token, owner, name, blob) DO UPDATE SET path = @path, expires_at = @expiresAt`,
+  )
+  const settle = db.prepare<UploadKey & { version: number }>(
+    `DELETE FROM uploads WHERE token = @token AND owner = @owner AND name = @name
+       AND blob IN (SELECT blob FROM files WHERE version = @version)`,
+  )
+  return {
+    put(upload: Parameters<typeof put.run>[0]): void {
+      put.run(upload)
+    },
+    /** What a version names needs no upload any more. */
+    settle(key: UploadKey, version: number): void {
+      settle.run({ ...key, version })
+    },
+  }
+}
+
+/** The transaction that gives proven bytes their row before any version names them. */
+export function stageTransaction(db: Database) {
+  const permit = permits(db)
+  const checkpoints = readCheckpoints(db)
+  const blobs = writeBlobs(db)
+  const tensors = writeTensors(db)
+  const uploads = writeUploads(db)
+
+  function stage(upload: StagedUpload): StageOutcome {
+    const { tokenId, owner, name, file, expiresAt } = upload
+    const now = new Date().toISOString()
+    const permitted = permit(upload, owner, name, now)
+    if (permitted.outcome !== 'permitted') return permitted
+    if (checkpoints.find(owner, name) === undefined) return { outcome: 'checkpoint_missing' }
+    const blob = blobs.put(file, file.blob, now)
+    if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.sha256, file.blob.tensors)
+    if (blob.lacksStatistics && file.blob.tensors)
+      tensors.addStatistics(blob.id, file.sha256, file.blob.tensors)
+    uploads.put({ token: tokenId, owner, name, blob: blob.id, path: file.path, expiresAt })
+    return { outcome: 'staged', retired: blob.retired === undefined ? [] : [blob.retired] }
+  }
+
+  return transaction(db, stage)
+}
+
+/** The transaction that lets go of uploads whose time is over, and of the bytes that nothing else names. */
+export function collectTransaction(db: Database) {
+  const blobs = { ...readBlobs(db), ...writeBlobs(db) }
+  const expired = db
+    .prepare<{ now: string; limit: number }, number>(
+      'SELECT DISTINCT blob FROM uploads WHERE expires_at <= @now LIMIT @limit',
+    )
+    .pluck()
+  const forget = db.prepare<{ blob: number; now: string }>(
+    'DELETE FROM uploads WHERE blob = @blob AND expires_at <= @now',
+  )
+
+  function collect(now: string): readonly string[] {
+    const removed: string[] = []
+    for (const blob of expired.all({ now, limit: COLLECTED_AT_ONCE })) {
+      forget.run({ blob, now })
+      const vaultId = blobs.isNamed(blob) ? undefined : blobs.drop(blob)
+      if (vaultId !== undefined) removed.push(vaultId)
+    }
+    return removed
+  }
+
+  return transaction(db, collect)
+}
