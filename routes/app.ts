@@ -21,6 +21,8 @@ import { diffRoutes } from './diff.ts'
 import { answer, answerParseError, handleErrors, JSON_BYTES, markOwed } from './error-handler.ts'
 import { fileRoutes } from './files.ts'
 import { healthRoutes } from './health.ts'
+import { hubRoutes } from './hub/hub-routes.ts'
+import { isOwned, OWNED, routeByOwner } from './hub/owned-address.ts'
 import { migrationRoutes } from './migration.ts'
 import { documentRoutes } from './openapi.ts'
 import { policyRoutes } from './policy.ts'
@@ -74,6 +76,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
     },
     clientErrorHandler: answerParseError,
   })
+  routeByOwner(fastify)
   fastify.setValidatorCompiler(validators())
   fastify.setSerializerCompiler(serializers())
   prepareServer(fastify.server, fastify, config.MAX_CONNECTIONS)
@@ -122,6 +125,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   await publishRoutes(fastify, strongroom)
   await migrationRoutes(fastify, strongroom)
   await detectionRoutes(fastify, strongroom)
+  hubRoutes(fastify, strongroom, serveBytes)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()
 
@@ -168,7 +172,7 @@ function recordRequest(
   const status = reply.raw.statusCode
   metrics.requests.inc({ method, route, status })
   metrics.requestSeconds.observe({ method, route }, reply.elapsedTime / 1000)
-  const { owner, name, version, ref } = (request.params ?? {}) as Record<string, string>
+  const { owner, name, version, ref, rev } = (request.params ?? {}) as Record<string, string>
   request.log.info(
     {
       method,
@@ -177,7 +181,7 @@ function recordRequest(
       ms: Math.round(reply.elapsedTime),
       address,
       token: request.principal?.tokenId,
-      ...(request.is404 ? {} : withoutSecrets({ owner, name, ref: version ?? ref })),
+      ...(request.is404 ? {} : withoutSecrets({ owner, name, ref: version ?? ref ?? rev })),
       ...(reply.raw.writableFinished ? {} : { aborted: true }),
     },
     'request',
@@ -261,6 +265,7 @@ function refuseOtherMethods(
     fastify.route({
       url,
       method: METHODS.filter((method) => !methods.has(method)),
+      ...(isOwned(url) ? OWNED : {}),
       config: { access: 'open', changesNothing: true },
       schema: { hide: true },
       onRequest: (_request, _reply, done) => {

@@ -17,7 +17,7 @@ declare module 'fastify' {
   }
 }
 
-type Params = Record<'owner' | 'name' | 'version' | 'ref', string>
+type Params = Record<'owner' | 'name' | 'version' | 'ref' | 'rev', string>
 
 /** Of an entry, in characters: the longest that names can make it; those of a request may not have been judged. */
 export const MAX_SUBJECT = 96 + 1 + 96 + 1 + 128
@@ -85,7 +85,7 @@ export async function authenticateAll(
       requireRole(principal, access)
     } catch (error) {
       const { method, routeOptions, ip: address } = request
-      const { owner, name, version, ref = version } = request.params as Partial<Params>
+      const { owner, name, version, rev, ref = version ?? rev } = request.params as Partial<Params>
       const subject = owner === undefined ? undefined : `${owner}/${name ?? ''}@${ref ?? ''}`
       audit.refused({
         action: 'refuse',

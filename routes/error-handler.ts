@@ -7,8 +7,9 @@ import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
 import { isLedgerDamaged, ledgerDamaged } from '../src/ledger-damage.ts'
 import { notFound } from '../src/registry/resolve.ts'
 import { isStorageFull, storageFull } from '../src/storage-full.ts'
+import { asHubError, isHubs } from './hub/hub-errors.ts'
 import { asPresidioError, isPresidios } from './presidio-errors.ts'
-import { problemOf } from './problem.ts'
+import { type Problem, problemOf } from './problem.ts'
 import { refuse } from './refuse.ts'
 
 /** The largest JSON body that is taken in. */
@@ -67,6 +68,8 @@ const OF_THE_BYTES = [
   'content-disposition',
   'x-tensor-dtype',
   'x-tensor-shape',
+  'x-linked-etag',
+  'x-linked-size',
 ] as const
 
 export function answer(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -83,9 +86,14 @@ export function answer(error: unknown, request: FastifyRequest, reply: FastifyRe
     request.log.error({ err: known.cause }, 'a row of the ledger was altered')
   reply.header('x-request-id', request.id)
   for (const name of OF_THE_BYTES) reply.removeHeader(name)
-  const problem = problemOf(known, request.id)
-  const isTheirs = isPresidios(request.routeOptions.url)
-  return refuse(request, reply, isTheirs ? asPresidioError(problem, known) : problem)
+  return refuse(request, reply, asTheyRead(request, known))
+}
+
+/** Clients that were written for another server read errors as that one writes them. */
+function asTheyRead(request: FastifyRequest, error: RegistryError): Problem {
+  const problem = problemOf(error, request.id)
+  if (isPresidios(request.routeOptions.url)) return asPresidioError(problem, error)
+  return isHubs(request) ? asHubError(problem, error, request) : problem
 }
 
 interface Exchange {

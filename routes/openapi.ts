@@ -33,6 +33,11 @@ export async function documentRoutes(
           description: 'Turn legacy checkpoints into safetensors without running anything in them',
         },
         { name: 'presidio', description: 'The same, as Presidio’s analyzer is asked for it' },
+        {
+          name: 'hub',
+          description:
+            'What clients of the Hugging Face Hub ask for; `HF_ENDPOINT` leads them here',
+        },
         { name: 'access', description: 'Tokens' },
         { name: 'audit', description: 'Who did what' },
         { name: 'operating', description: 'Health and metrics' },
@@ -42,7 +47,7 @@ export async function documentRoutes(
     transform: ({ schema, url, route }) => {
       const access = route.config?.access
       const isOpen = access === 'open' || access === undefined
-      const inputs = documentInputs(schema, isSharedPlace(url))
+      const inputs = documentInputs(schema, isSharedPlace(url) || url.endsWith('*'))
       return {
         schema: isOpen ? { ...inputs, security: [] } : documentAccess(inputs),
         url: documentedUrl(url),

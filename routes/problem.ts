@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { type ErrorCode, RegistryError } from '../src/errors.ts'
+import { type ErrorCode, type Facts, RegistryError } from '../src/errors.ts'
 
 /** The one table from codes to statuses; a code without a row doesn't compile. */
 const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -43,6 +43,8 @@ export interface Problem {
   readonly title: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** What a program is told beside the code. */
+  readonly facts: Facts
 }
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
@@ -76,5 +78,15 @@ export function problemOf(error: RegistryError, requestId: string): Problem {
     request_id: requestId,
     ...facts,
   })
-  return { status, title, headers, body }
+  return { status, title, headers, body, facts }
+}
+
+/** The refusal in one sentence, with the fields that are wrong in it: for clients that read nothing else. */
+export function inOneSentence({ message, facts }: RegistryError): string {
+  const fields = Array.isArray(facts['errors'])
+    ? facts['errors'].map(
+        ({ field, detail }: Record<string, unknown>) => `${String(field)} ${String(detail)}`,
+      )
+    : []
+  return fields.length === 0 ? message : `${message} ${fields.join('; ')}`
 }

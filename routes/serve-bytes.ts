@@ -105,11 +105,7 @@ export function bytesOptions(route: Described) {
     ...schema,
     tags: ['reading'],
     response: answers(
-      {
-        200: bytesOf(whole, headers),
-        206: bytesOf('One range, or several as multipart/byteranges', headers),
-        304: { description: 'Not modified' },
-      },
+      bytesAnswers(whole, headers),
       ...[400, 401, 403, 404, 410, 412, 416, ...refusals],
     ),
   }
@@ -126,6 +122,16 @@ export function bytesOptions(route: Described) {
     },
   }
 }
+
+/** The good answers of a route that serves bytes. */
+export const bytesAnswers = (
+  whole: string,
+  headers: Readonly<Record<string, string>>,
+): Record<number, unknown> => ({
+  200: bytesOf(whole, headers),
+  206: bytesOf('One range, or several as multipart/byteranges', headers),
+  304: { description: 'Not modified' },
+})
 
 /** Of every good answer with bytes. */
 const BYTES_HEADERS = {

@@ -93,9 +93,13 @@ function checkName(text: string, what: What): void {
 
 function checkOwner(text: string, what: What): void {
   checkName(text, what)
-  if (RESERVED_OWNERS.has(asciiLowerCase(text)))
+  if (isReservedOwner(text))
     throw invalid(what, 'reserved', "This owner's name is one of the server's routes.")
 }
+
+/** Whether the name is taken by the server's own routes, in any spelling. */
+export const isReservedOwner = (owner: string): boolean =>
+  RESERVED_OWNERS.has(asciiLowerCase(owner))
 
 /** Throws INVALID_NAME with `what` = `owner` or `name`. The spelling stays as given. */
 export function parseCheckpointName(owner: string, name: string): CheckpointName {

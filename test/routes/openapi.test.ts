@@ -120,6 +120,10 @@ t.test('every route of the contract is in it', async (t) => {
     'post /analyze',
     'get /supportedentities',
     'get /recognizers',
+    'get /{owner}/{name}/resolve/{rev}/{path}',
+    'head /{owner}/{name}/resolve/{rev}/{path}',
+    'get /{owner}/{name}/raw/{rev}/{path}',
+    'head /{owner}/{name}/raw/{rev}/{path}',
   ]) {
     t.ok(described.has(route), route)
   }
@@ -131,7 +135,8 @@ t.test('what asks for a token says so, and how it refuses', async (t) => {
   t.strictSame([...paths].sort(), ['/health', '/livez', '/openapi.json', '/readyz'])
   for (const { path, operation } of operations) {
     if (operation.security.length === 0) continue
-    const type = operation.tags?.[0] === 'presidio' ? 'json' : 'problem+json'
+    const isTheirs = ['presidio', 'hub'].includes(operation.tags?.[0] ?? '')
+    const type = isTheirs ? 'json' : 'problem+json'
     for (const status of ['400', '401', '429', '500']) {
       const content = operation.responses[status]?.content
       t.ok(content?.[`application/${type}`], `${path} ${status}`)
