@@ -22,6 +22,15 @@ export const TEST_PINS = [
   'numpy>=2,<3',
 ]
 
+export interface Wanted {
+  /** The Python to make it with: a command or a path. */
+  readonly python?: string
+  /** Packages that the others bring, and that this environment is to be without. */
+  readonly without?: readonly string[]
+  /** Of the installation, in milliseconds. */
+  readonly limitMs?: number
+}
+
 export interface PythonEnv {
   /** `python` and the scripts of the packages are in it. */
   readonly bin: string
@@ -47,22 +56,22 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** uv takes a second where pip takes fifteen. Where it is not there, or knows no index, pip may. */
-async function fill(
-  folder: string,
-  python: string,
-  pins: readonly string[],
-  limitMs: number,
-): Promise<void> {
+type Making = Required<Wanted> & { readonly folder: string; readonly pins: readonly string[] }
+
+async function makeByUv({ folder, python, pins, without, limitMs }: Making): Promise<void> {
+  const at = ['--quiet', '--python', join(folder, 'bin/python')]
+  await tell('uv', ['venv', '--quiet', '--clear', '--python', python, folder])
+  await tell('uv', ['pip', 'install', ...at, ...pins], limitMs)
+  if (without.length > 0) await tell('uv', ['pip', 'uninstall', ...at, ...without])
+}
+
+async function makeByPip({ folder, python, pins, without, limitMs }: Making): Promise<void> {
   const inside = join(folder, 'bin/python')
-  try {
-    await tell('uv', ['venv', '--quiet', '--clear', '--python', python, folder])
-    await tell('uv', ['pip', 'install', '--quiet', '--python', inside, ...pins], limitMs)
-  } catch {
-    await tell(python, ['-m', 'venv', '--clear', folder])
-    const quick = ['--quiet', '--retries', '1', '--timeout', '15']
-    await tell(inside, ['-m', 'pip', 'install', ...quick, ...pins], limitMs)
-  }
+  const quick = ['--quiet', '--retries', '1', '--timeout', '15']
+  await tell(python, ['-m', 'venv', '--clear', folder])
+  await tell(inside, ['-m', 'pip', 'install', ...quick, ...pins], limitMs)
+  if (without.length > 0)
+    await tell(inside, ['-m', 'pip', 'uninstall', '--quiet', '--yes', ...without])
 }
 
 /**
@@ -73,17 +82,20 @@ async function fill(
  */
 export async function pythonEnv(
   pins: readonly string[],
-  { python = process.env['PYTHON'] ?? 'python3', limitMs = LIMIT_MS } = {},
+  { python = process.env['PYTHON'] ?? 'python3', without = [], limitMs = LIMIT_MS }: Wanted = {},
 ): Promise<PythonEnv> {
   const which = await tell(python, ['-c', 'import sys; print(sys.version, sys.executable)'])
-  const link = join(FOLDER, hash('sha256', JSON.stringify([which, pins])).slice(0, 16))
+  const key = hash('sha256', JSON.stringify([which, pins, without])).slice(0, 16)
+  const link = join(FOLDER, key)
   const env = { bin: join(link, 'bin') }
   if (await exists(link)) return env
 
   await mkdir(FOLDER, { recursive: true })
   const folder = await mkdtemp(`${link}-`)
+  const making = { folder, python, pins, without, limitMs }
   try {
-    await fill(folder, python, pins, limitMs)
+    // uv takes a second where pip takes fifteen. Where it is not there, or knows no index, pip may.
+    await makeByUv(making).catch(() => makeByPip(making))
     await symlink(basename(folder), link)
   } catch (error) {
     await rm(folder, { recursive: true, force: true })

@@ -3,7 +3,13 @@
 import os
 import pathlib
 
-from huggingface_hub import HfApi, HfFileSystem, hf_hub_download, hf_hub_url, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    HfFileSystem,
+    hf_hub_download,
+    hf_hub_url,
+    snapshot_download,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -13,7 +19,18 @@ from huggingface_hub.errors import (
 )
 from safetensors.numpy import load_file
 
-from steps import FOLDER, contents, folder, holds, offered, raised, run, same, step
+from steps import (
+    FOLDER,
+    contents,
+    folder,
+    holds,
+    offered,
+    raised,
+    read,
+    run,
+    same,
+    step,
+)
 
 api = HfApi()
 MODEL = "acme/model"
@@ -49,7 +66,7 @@ def revisions():
     commit = api.model_info(MODEL, revision="1.0").sha
     for revision, version in (("1.0", "1.0"), ("stable", "1.0"), (commit, "1.0"), ("main", "2.0")):
         path = hf_hub_download(MODEL, "config.json", revision=revision)
-        same(open(path, "rb").read(), PUBLISHED[version]["config.json"])
+        same(read(path), PUBLISHED[version]["config.json"])
 
 
 @step
@@ -67,7 +84,7 @@ def local_dir():
 def force_download():
     """A forced download fetches the bytes again"""
     path = hf_hub_download(MODEL, ADAPTER, force_download=True)
-    same(open(path, "rb").read(), PUBLISHED["2.0"][ADAPTER])
+    same(read(path), PUBLISHED["2.0"][ADAPTER])
 
 
 @step
@@ -185,7 +202,7 @@ def sharded_metadata_at_once():
 @step
 def metadata_of_file():
     """The headers of a file tell its size, its hash and its commit"""
-    found = api.get_hf_file_metadata(hf_hub_url(MODEL, ADAPTER))
+    found = api.get_hf_file_metadata(url=hf_hub_url(MODEL, ADAPTER))
     same(found.size, len(PUBLISHED["2.0"][ADAPTER]))
     same(found.commit_hash, api.model_info(MODEL).sha)
 

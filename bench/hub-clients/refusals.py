@@ -1,29 +1,16 @@
 """What is refused, and what a user reads then. REASON_… are words of the registry that must reach the user."""
 
 import json
-import logging
 import pickle
 
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from steps import contents, folder, holds, raised, run, same, step, weights
+from steps import Heard, folder, holds, raised, run, same, step, weights
 
 api = HfApi()
 MODEL = "acme/refusing"
 PICKLE = pickle.dumps({"weights": list(range(1000))}, protocol=2)
-
-
-class Heard(logging.Handler):
-    """What the client told its user."""
-
-    def __init__(self):
-        super().__init__()
-        self.said = ""
-        logging.getLogger("huggingface_hub").addHandler(self)
-
-    def emit(self, record):
-        self.said += record.getMessage() + "\n"
 
 
 def push(path, content):

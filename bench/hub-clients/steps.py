@@ -6,9 +6,9 @@ operation. It fails by raising. What a client prints goes to standard error, so 
 
 import inspect
 import json
+import logging
 import os
 import pathlib
-import sys
 import tempfile
 import time
 import traceback
@@ -81,6 +81,18 @@ def raised(kind, function, *args, **kwargs):
     raise AssertionError(f"nothing was raised, but {value!r} returned")
 
 
+class Heard(logging.Handler):
+    """What the client told its user."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = ""
+        logging.getLogger("huggingface_hub").addHandler(self)
+
+    def emit(self, record):
+        self.said += record.getMessage() + "\n"
+
+
 def folder():
     return pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
 
@@ -111,6 +123,10 @@ def sharded(where, seed=0, shards=2):
     (where / "tokenizer.json").write_text(json.dumps({"version": "1.0", "seed": seed}))
     (where / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
     return where
+
+
+def read(path):
+    return pathlib.Path(path).read_bytes()
 
 
 def contents(where):

@@ -11,9 +11,25 @@ from huggingface_hub import (
     hf_hub_download,
     snapshot_download,
 )
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from steps import contents, folder, offered, raised, run, same, sharded, step, weights
+from steps import (
+    contents,
+    folder,
+    offered,
+    raised,
+    read,
+    run,
+    same,
+    sharded,
+    step,
+    weights,
+)
 
 api = HfApi()
 MODEL = "acme/written"
@@ -45,7 +61,7 @@ def upload_file():
     commit = api.upload_file(path_or_fileobj=local, path_in_repo="model.safetensors", repo_id=MODEL)
     same(commit.oid, head())
     path = hf_hub_download(MODEL, "model.safetensors")
-    same(open(path, "rb").read(), local.read_bytes())
+    same(read(path), local.read_bytes())
 
 
 @step
