@@ -249,7 +249,7 @@ def hidden_repository():
 def no_token():
     """Without a token nothing is there"""
     raised(RepositoryNotFoundError, api.model_info, MODEL, token=False)
-    raised(RepositoryNotFoundError, hf_hub_download, MODEL, "config.json", token=False, force_download=True)
+    raised(RepositoryNotFoundError, hf_hub_download, MODEL, "config.json", token=False, cache_dir=folder())
 
 
 @step
