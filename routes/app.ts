@@ -125,7 +125,7 @@ export async function buildApp(strongroom: Strongroom, log: FastifyBaseLogger): 
   await publishRoutes(fastify, strongroom)
   await migrationRoutes(fastify, strongroom)
   await detectionRoutes(fastify, strongroom)
-  hubRoutes(fastify, strongroom, serveBytes)
+  await hubRoutes(fastify, strongroom, serveBytes)
   refuseOtherMethods(fastify, methodsByUrl)
   await fastify.ready()
 

@@ -10,7 +10,7 @@ const { url, put, request } = server
 const UUID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/
 
 t.test('an address that leads nowhere is 404 to anyone', async (t) => {
-  for (const path of ['/', '/v1', '/v1/nowhere', '/v2/checkpoints', '/v1/checkpoints/a/b/c/d']) {
+  for (const path of ['/', '/v1', '/v1/nowhere', '/v2', '/v1/checkpoints/a/b/c/d']) {
     for (const token of [undefined, ADMIN]) {
       await problem(t, await request(path, { token }), 404, 'NOT_FOUND', { what: 'route' })
     }
