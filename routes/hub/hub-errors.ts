@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { RegistryError } from '../../src/errors.ts'
 import { inOneSentence, type Problem } from '../problem.ts'
-import { beginsWithOwner } from './owned-address.ts'
+import { beginsWithOwner, isOwned } from './owned-address.ts'
 
 /** What the Hub's clients raise as exceptions of their own; anything else they raise by its status. */
 type HubCode = 'RepoNotFound' | 'RevisionNotFound' | 'EntryNotFound' | 'GatedRepo'
@@ -22,7 +22,8 @@ const MAX_MESSAGE = 1000
 /** Whether the Hub's clients ask here: at a route of theirs, or at one that they would have on the Hub. */
 export function isHubs({ routeOptions, raw }: FastifyRequest): boolean {
   const { url } = routeOptions
-  return url === undefined ? isAskedInVain(pathOf(raw.url)) : /^\/(api\/|:owner\/)/.test(url)
+  if (url === undefined) return isAskedInVain(pathOf(raw.url))
+  return url.startsWith('/api/') || isOwned(url)
 }
 
 /** The same refusal as `{error}`, with the facts beside it, and the words by which the clients choose what to raise. */

@@ -9,6 +9,7 @@ import { resolveRoutes } from './resolve.ts'
 import { shardHeadersRoute } from './shard-headers.ts'
 import { treeRoutes } from './tree.ts'
 import { whoamiRoutes } from './whoami.ts'
+import { writingRoutes } from './writing.ts'
 
 /** What the clients of the Hugging Face Hub ask for. */
 export async function hubRoutes(
@@ -24,4 +25,5 @@ export async function hubRoutes(
   await pathsInfoRoute(app, strongroom, gitOid)
   shardHeadersRoute(app, strongroom)
   whoamiRoutes(app, strongroom)
+  await writingRoutes(app, strongroom, gitOid)
 }

@@ -49,8 +49,9 @@ export async function pathsInfoRoute(
         const resolved = await followRev(strongroom, request, reply, request.params)
         if (resolved === 'empty') return []
         const asked = new Set([paths].flat().map(withoutSlash))
-        const places = placesIn(resolved.files, '', true).filter(({ path }) => asked.has(path))
-        return tellPlaces(gitOid, resolved, places, isYes(expand))
+        const places = await placesIn(resolved.files, '', true)
+        const found = places.filter(({ path }) => asked.has(path))
+        return tellPlaces(gitOid, resolved, found, isYes(expand))
       },
     )
     done()

@@ -35,11 +35,8 @@ export function treeRoutes(plain: FastifyInstance, strongroom: Strongroom, gitOi
     const resolved = await followRev(strongroom, request, reply, { ...request.params, rev })
     const files = resolved === 'empty' ? [] : resolved.files
     const [after] = parseCursor(cursor, 1)
-    const { page, next } = pageOf(
-      placesIn(files, directory, isYes(recursive)),
-      after,
-      pageSize(limit),
-    )
+    const places = await placesIn(files, directory, isYes(recursive))
+    const { page, next } = pageOf(places, after, pageSize(limit))
     const following = next === undefined ? null : encodeCursor([next])
     linkNext(request, reply, endpointOf(request, strongroom.config), 'cursor', following)
     return resolved === 'empty' ? [] : tellPlaces(gitOid, resolved, page, isYes(expand))

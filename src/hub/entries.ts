@@ -1,8 +1,12 @@
+import { setImmediate } from 'node:timers/promises'
 import type { VersionFile } from '../../db/ledger.ts'
 import { contextOf } from '../registry/representation.ts'
 import { notFound, type ResolvedVersion } from '../registry/resolve.ts'
 import { type GitOid, lfsPointer, oidOfText } from './git-oid.ts'
 import { commitOf } from './revision.ts'
+
+/** A thousand paths of five hundred bytes may have a quarter of a million directories. */
+const STEPS_A_TURN = 5000
 
 /** A place of a repository: a file, or a directory, which is there because files lie in it. */
 export interface Place {
@@ -29,20 +33,23 @@ const ALWAYS_THERE = new Set(['', 'additional_chat_templates'])
  *
  * @throws {RegistryError} NOT_FOUND where no file lies in it.
  */
-export function placesIn(
+export async function placesIn(
   files: readonly VersionFile[],
   directory: string,
   recursive: boolean,
-): readonly Place[] {
+): Promise<readonly Place[]> {
   const prefix = directory === '' ? '' : `${directory}/`
   const places = new Map<string, Place>()
+  let steps = 0
   for (const file of files) {
     if (!file.path.startsWith(prefix)) continue
-    const parts = file.path.slice(prefix.length).split('/')
-    const depths = recursive ? parts.length : 1
-    for (let depth = 1; depth <= depths; depth++) {
-      const path = prefix + parts.slice(0, depth).join('/')
-      places.set(path, { path, file: depth === parts.length ? file : undefined })
+    for (let at = prefix.length; at >= 0;) {
+      const slash = file.path.indexOf('/', at)
+      const key = slash < 0 ? file.path : file.path.slice(0, slash + 1)
+      places.set(key, slash < 0 ? { path: key, file } : { path: key.slice(0, -1), file: undefined })
+      at = slash < 0 || !recursive ? -1 : slash + 1
+      steps += 1
+      if (steps % STEPS_A_TURN === 0) await setImmediate()
     }
   }
   if (places.size === 0 && !ALWAYS_THERE.has(directory)) throw notFound('file')

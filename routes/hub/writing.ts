@@ -1,0 +1,23 @@
+import type { FastifyInstance } from 'fastify'
+import type { GitOid } from '../../src/hub/git-oid.ts'
+import type { Strongroom } from '../../src/strongroom.ts'
+import { branchRoutes } from './branches.ts'
+import { commitRoutes } from './commit.ts'
+import { lfsRoutes } from './lfs.ts'
+import { preuploadRoutes } from './preupload.ts'
+import { refRoutes } from './refs.ts'
+import { repoRoutes } from './repos.ts'
+
+/** How the Hub's clients push. */
+export async function writingRoutes(
+  app: FastifyInstance,
+  strongroom: Strongroom,
+  gitOid: GitOid,
+): Promise<void> {
+  repoRoutes(app, strongroom)
+  preuploadRoutes(app, strongroom, gitOid)
+  await lfsRoutes(app, strongroom)
+  await commitRoutes(app, strongroom)
+  branchRoutes(app, strongroom)
+  refRoutes(app, strongroom)
+}
