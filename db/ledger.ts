@@ -328,6 +328,7 @@ export const LEAVES_PER_PAGE = 1024
 export interface Ledger {
   // Tokens
   findToken(sha256: Uint8Array): Promise<Token | undefined>
+  token(id: string): Promise<Token | undefined>
   listTokens(): Promise<readonly Token[]>
   createToken(token: NewToken, note: AuditNote): Promise<Token>
   /** Undefined when there is none of that id; revoking twice changes nothing. */

@@ -50,6 +50,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
 
   return {
     findToken: look((sha256) => tokens.find(sha256)),
+    token: look(tokens.get),
     listTokens: look(tokens.list),
 
     resolve: look((...ref) => versions.resolve(...ref)),

@@ -170,6 +170,22 @@ export const SETTINGS = {
     whole(1, 10_000),
     'uploads at once, to publish, migrate or scan; more are answered 429',
   ),
+  UPLOAD_KEPT_MS: setting(
+    86_400_000,
+    whole(1_000, 2_592_000_000),
+    'how long an uploaded file waits for a commit that names it',
+  ),
+  UPLOAD_GRANT_MS: setting(
+    21_600_000,
+    whole(100, 604_800_000),
+    'how long an address for an upload is good for',
+  ),
+  UPLOAD_PART_BYTES: setting(
+    512 * MIB,
+    atLeast(MIB),
+    'a file that is larger comes in parts of this size from a client of the Hub; at most 100 of them',
+    '512 MiB',
+  ),
   HEADER_MEMORY_BYTES: setting(
     200 * MIB,
     atLeast(100 * MIB),

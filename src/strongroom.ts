@@ -15,6 +15,7 @@ import { createVerifiedLeaves } from './hashing/verified-leaves.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createMigrate, type Migrate } from './migrate/migrate.ts'
 import { createScan, type Scan } from './migrate/scan.ts'
+import { createHub, type Hub } from './hub/hub.ts'
 import { networkGuard } from './pickle/job/isolation.ts'
 import { openStoresToRead } from './read-only-stores.ts'
 import { createReadiness, NotYet } from './readiness.ts'
@@ -37,6 +38,7 @@ export interface Strongroom {
   readonly publish: Publish
   readonly migrate: Migrate
   readonly scan: Scan
+  readonly hub: Hub
   readonly readVerified: ReadVerified
   readonly select: Select
   readonly verifyVersion: VerifyVersion
@@ -143,27 +145,40 @@ function wire(
   const readHeld: ReadHeld = ({ path, file: { blob } }) =>
     readVerified(blob, { begin: 0, end: blob.size }, { path, subject: path, revision: '' })
 
+  const admit = createAdmission({
+    vault,
+    pool,
+    slots,
+    limits: {
+      maxFileBytes: config.MAX_FILE_BYTES,
+      maxIndexBytes: config.MAX_INDEX_BYTES,
+      maxSidecarBytes: config.MAX_SIDECAR_BYTES,
+      maxTensors: config.MAX_TENSORS,
+      headerMemoryBytes: config.HEADER_MEMORY_BYTES,
+    },
+  })
+
   const publish = createPublish({
     ledger,
     vault,
     pool,
     readHeld,
-    admit: createAdmission({
-      vault,
-      pool,
-      slots,
-      limits: {
-        maxFileBytes: config.MAX_FILE_BYTES,
-        maxIndexBytes: config.MAX_INDEX_BYTES,
-        maxSidecarBytes: config.MAX_SIDECAR_BYTES,
-        maxTensors: config.MAX_TENSORS,
-        headerMemoryBytes: config.HEADER_MEMORY_BYTES,
-      },
-    }),
+    admit,
     limits: {
       maxFiles: config.MAX_FILES,
       maxMetadataBytes: config.MAX_METADATA_BYTES,
       maxMetadataKeys: config.MAX_METADATA_KEYS,
+    },
+  })
+
+  const hub = createHub({
+    config,
+    ledger,
+    vault,
+    admit,
+    publish,
+    onFailure: (error) => {
+      log.error({ err: error }, 'expired uploads could not be removed')
     },
   })
 
@@ -239,6 +254,7 @@ function wire(
     publish,
     migrate: createMigrate(vault, publish, jobs),
     scan: createScan(vault, jobs),
+    hub,
     detect,
     verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt, onAltered }),
     compareTensors: createCompareTensors(readVerified, pool),
@@ -248,6 +264,7 @@ function wire(
     failingChecks,
     close: async () => {
       clearInterval(logHead)
+      await hub.close()
       await detect.close()
       await audit.close()
       try {

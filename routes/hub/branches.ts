@@ -59,7 +59,7 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
         await isNew(() =>
           from === 'empty'
             ? startBranch(ledger, tagging)
-            : moveTag(ledger, tagging, from.version.revision, 'branch'),
+            : moveTag(ledger, { ...tagging, expected: null }, from.version.revision, 'branch'),
         )
         return {}
       }),
@@ -82,7 +82,7 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
         const branch = branchName(request.params.branch)
         const { owner, name } = checkpoint
         const known = await ledger.checkpoint(owner, name)
-        const tagging = requestOf(request, checkpoint, branch, undefined)
+        const tagging = requestOf(request, checkpoint, branch)
         if (known?.newBranches.includes(branch) === true) await dropBranch(ledger, tagging)
         else if (known?.branches.includes(branch) === true) await deleteTag(ledger, tagging)
         else throw notFound('tag')
@@ -109,7 +109,7 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
         if (at === 'empty')
           throw invalidField('rev', 'names nothing yet', 'There is nothing to tag yet.')
         const tagging = requestOf(request, checkpoint, parseTagName(request.body.tag))
-        await isNew(() => moveTag(ledger, tagging, at.version.revision))
+        await isNew(() => moveTag(ledger, { ...tagging, expected: null }, at.version.revision))
         return {}
       }),
   )
@@ -129,7 +129,7 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
     (request) =>
       entering(request, request.params.rev, async (checkpoint) => {
         const tag = parseTagName(request.params.rev)
-        await deleteTag(ledger, requestOf(request, checkpoint, tag, undefined))
+        await deleteTag(ledger, requestOf(request, checkpoint, tag))
         return {}
       }),
   )
@@ -149,13 +149,9 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
   }
 }
 
-function requestOf(
-  request: FastifyRequest,
-  checkpoint: CheckpointName,
-  tag: TagName,
-  expected: null | undefined = null,
-): TagRequest {
-  return { principal: principalOf(request), address: request.ip, checkpoint, tag, expected }
+function requestOf(request: FastifyRequest, checkpoint: CheckpointName, tag: TagName): TagRequest {
+  const principal = principalOf(request)
+  return { principal, address: request.ip, checkpoint, tag, expected: undefined }
 }
 
 /** @throws {RegistryError} INVALID_NAME, VERSION_EXISTS for the branch that there always is. */

@@ -40,6 +40,17 @@ export async function authenticate(
   return { kind: 'known', principal: { tokenId, name, role, scope }, token }
 }
 
+/** Whoever holds the token of this id, while it is good. */
+export async function principalById(
+  ledger: Ledger,
+  tokenId: string,
+): Promise<Principal | undefined> {
+  const token = await ledger.token(tokenId)
+  if (token === undefined || !isAlive(token, new Date())) return undefined
+  const { name, role, scope } = token
+  return { tokenId, name, role, scope }
+}
+
 const isAlive = ({ revokedAt, expiresAt }: Token, now: Date): boolean =>
   revokedAt === undefined && (expiresAt === undefined || now < new Date(expiresAt))
 

@@ -33,17 +33,20 @@ export async function resolveHub(
   checkpoint: CheckpointName,
   revision: string,
 ): Promise<ResolvedVersion | 'empty'> {
+  const { owner, name } = checkpoint
   const ref = refOf(revision)
-  const known = async (): Promise<boolean> =>
-    (await ledger.checkpoint(checkpoint.owner, checkpoint.name)) !== undefined
-  if (ref === undefined) throw notFound((await known()) ? 'version' : 'checkpoint')
   try {
-    return await resolveVersion(ledger, checkpoint, ref)
+    if (ref !== undefined) return await resolveVersion(ledger, checkpoint, ref)
   } catch (error) {
-    if ((ref === LATEST || ref === EMPTY_COMMIT) && isMissingVersion(error)) return 'empty'
+    if (!isNotThere(error)) throw error
+    const known = await ledger.checkpoint(owner, name)
+    if (known === undefined || known.isDeleted) throw notFound('checkpoint')
+    const isNew = ref === LATEST || ref === EMPTY_COMMIT || known.newBranches.includes(ref ?? '')
+    if (isNew && error.code === 'NOT_FOUND') return 'empty'
     throw error
   }
+  throw notFound((await ledger.checkpoint(owner, name)) === undefined ? 'checkpoint' : 'version')
 }
 
-const isMissingVersion = (error: unknown): boolean =>
-  error instanceof RegistryError && error.code === 'NOT_FOUND' && error.facts['what'] === 'version'
+const isNotThere = (error: unknown): error is RegistryError =>
+  error instanceof RegistryError && (error.code === 'NOT_FOUND' || error.code === 'WITHDRAWN')

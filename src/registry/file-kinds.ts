@@ -28,7 +28,8 @@ export async function kindsOf(
   return (path) => kindOf(path, kinds.has(path) ? kinds.get(path) !== 'safetensors' : sidecars)
 }
 
-function kindOf(path: string, admitsSidecars: boolean): FileKind {
+/** What a new file is judged as. */
+export function kindOf(path: string, admitsSidecars: boolean): FileKind {
   if (path.endsWith(INDEX_SUFFIX)) return 'index'
   return (admitsSidecars ? sidecarForm(path) : undefined) ?? 'safetensors'
 }

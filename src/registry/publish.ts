@@ -1,7 +1,6 @@
 import type { Commit } from '../../db/changes.ts'
 import {
   type Ledger,
-  type NewBlob,
   type Publication,
   type PublishedFile,
   type PublishRefusal,
@@ -9,9 +8,7 @@ import {
 } from '../../db/ledger.ts'
 import type { Doer } from '../access/principal.ts'
 import { type Facts, RegistryError } from '../errors.ts'
-import { DTYPES } from '../safetensors/dtypes.ts'
 import type { HashPool } from '../hashing/pool.ts'
-import { SLOT_BYTES } from '../hashing/slots.ts'
 import { isStorageFull, storageFull } from '../storage-full.ts'
 import type { Admit, Admitted } from '../vault/admit.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -29,6 +26,7 @@ import {
   type VersionName,
 } from './names.ts'
 import { effective } from './policy.ts'
+import { publishedFile } from './published-file.ts'
 import { publishRefusal } from './publish-refusal.ts'
 import { revisionOf } from './revision.ts'
 import {
@@ -79,8 +77,6 @@ interface NewFile {
   readonly path: FilePath
   readonly admitted: Admitted
 }
-
-const DTYPE_NAMES = DTYPES.map(({ name }) => name)
 
 /** All or nothing: every file is proven and durable before one ledger transaction makes the version exist. */
 export function createPublish(parts: {
@@ -162,9 +158,10 @@ export function createPublish(parts: {
     held: readonly HeldFile[],
     kindOf: KindOf,
   ): Promise<Publication> {
-    const files = [...admitted.map(asPublished), ...held.map(asNamed)].sort((a, b) =>
-      comparePaths(a.path, b.path),
-    )
+    const files = [
+      ...admitted.map((file) => publishedFile(file.path, file.admitted)),
+      ...held.map(asNamed),
+    ].sort((a, b) => comparePaths(a.path, b.path))
     const own = [
       ...admitted.flatMap(({ admitted: { header } }) =>
         header === undefined ? [] : [header.metadata],
@@ -212,41 +209,12 @@ async function* spending(
   }
 }
 
-function asPublished({ path, admitted }: NewFile): PublishedFile {
-  return {
-    path,
-    sha256: admitted.digests.sha256,
-    size: admitted.sizeBytes,
-    blob: newBlobOf(admitted),
-  }
-}
-
 const asNamed = ({ path, file }: HeldFile): PublishedFile => ({
   path,
   sha256: file.blob.sha256,
   size: file.blob.size,
   blob: undefined,
 })
-
-function newBlobOf({ kind, staged, digests, header }: Admitted): NewBlob {
-  return {
-    vaultId: staged.id,
-    kind,
-    chunkSize: SLOT_BYTES,
-    leaves: digests.leaves,
-    metadata: header?.metadata ?? {},
-    parameters: header?.parameters ?? 0,
-    tensors:
-      header === undefined || digests.tensors === undefined
-        ? undefined
-        : {
-            ...header.columns,
-            dtypeNames: DTYPE_NAMES,
-            digests: digests.tensors,
-            statistics: digests.statistics,
-          },
-  }
-}
 
 export const digestMismatch = (facts: Facts): RegistryError =>
   new RegistryError(

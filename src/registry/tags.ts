@@ -1,4 +1,4 @@
-import type { TagChange, TagMoved, TagRefusal } from '../../db/changes.ts'
+import type { TagChange, TagKind, TagMoved, TagRefusal } from '../../db/changes.ts'
 import type { Ledger } from '../../db/ledger.ts'
 import { denied, type Doer } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
@@ -17,24 +17,35 @@ export interface TagRequest {
 }
 
 /**
- * Makes a tag name the version that `ref` leads to.
+ * Makes a tag, of that kind if it is new, name the version that `ref` leads to.
  *
  * @throws {RegistryError} TAG_PROTECTED, TAG_MOVED, VERSION_EXISTS, NOT_FOUND, WITHDRAWN, FORBIDDEN, UNAUTHENTICATED.
  */
-export async function moveTag(ledger: Ledger, request: TagRequest, ref: string): Promise<TagMoved> {
-  const outcome = await ledger.moveTag({ ...changeOf(request), ref })
+export async function moveTag(
+  ledger: Ledger,
+  request: TagRequest,
+  ref: string,
+  kind: TagKind = 'tag',
+): Promise<TagMoved> {
+  const outcome = await ledger.moveTag({ ...changeOf(request), ref, kind })
   if ('version' in outcome) return outcome
-  throw asError(outcome)
+  throw tagRefusal(outcome)
 }
 
 /** @throws {RegistryError} as moveTag does. */
 export async function deleteTag(ledger: Ledger, request: TagRequest): Promise<void> {
   const outcome = await ledger.deleteTag(changeOf(request))
-  if (outcome.outcome !== 'deleted') throw asError(outcome)
+  if (outcome.outcome !== 'deleted') throw tagRefusal(outcome)
 }
 
 /** Tags of the server's own checkpoints decide what it runs. */
-const changeOf = ({ principal, address, checkpoint, tag, expected }: TagRequest): TagChange => ({
+export const changeOf = ({
+  principal,
+  address,
+  checkpoint,
+  tag,
+  expected,
+}: TagRequest): TagChange => ({
   tokenId: principal.tokenId,
   roles: ['writer', 'admin'],
   rolesIfProtected: ['admin'],
@@ -46,7 +57,7 @@ const changeOf = ({ principal, address, checkpoint, tag, expected }: TagRequest)
   expected: expected?.toLowerCase() ?? expected,
 })
 
-function asError(refusal: TagRefusal): RegistryError {
+export function tagRefusal(refusal: TagRefusal): RegistryError {
   switch (refusal.outcome) {
     case 'protected':
       return new RegistryError('TAG_PROTECTED', 'This tag is protected, or the server’s own.', {

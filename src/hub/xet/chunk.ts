@@ -8,7 +8,7 @@ export const LARGEST_CHUNK_BYTES = 128 * 1024
 export type ChunkScheme = 'raw' | 'lz4' | 'grouped_lz4'
 
 /**
- * A chunk as it was in the file: exactly `rawBytes` long.
+ * A chunk as it was in the file: exactly `rawBytes` long. One that lies there raw is `data` itself, not a copy.
  *
  * @param data as it lies in the xorb, without its header
  * @throws XetError

@@ -1,0 +1,164 @@
+import { RegistryError } from '../errors.ts'
+import type { Sha256 } from '../registry/names.ts'
+import { createValidator } from '../safetensors/stream.ts'
+import { SafetensorsError } from '../safetensors/safetensors-error.ts'
+import { refusalOf } from '../vault/refusal.ts'
+import type { ScratchFile, Vault } from '../vault/vault.ts'
+import type { Stage, StageRequest } from './stage.ts'
+
+/** A large object that comes in parts, each of them in a request of its own, in any order and as often as it takes. */
+export interface Assemblies {
+  /** How an object of this size is cut: undefined where it comes whole. */
+  readonly partBytes: (size: number) => number | undefined
+  /** Keeps a part; one that comes again takes the place of the one before. */
+  readonly takePart: (
+    object: LargeObject,
+    part: number,
+    body: AsyncIterable<Uint8Array>,
+  ) => Promise<void>
+  /** Stages the object, once all of its parts are here. */
+  readonly complete: (object: LargeObject) => Promise<Sha256>
+  readonly close: () => Promise<void>
+}
+
+export interface LargeObject extends Omit<StageRequest, 'body' | 'announcedBytes' | 'expected'> {
+  readonly oid: Sha256
+  readonly sizeBytes: number
+}
+
+interface Assembly {
+  readonly parts: Map<number, ScratchFile>
+  lastUsed: number
+  /** While it is put together; whoever asks again gets the same answer. */
+  completing: Promise<Sha256> | undefined
+}
+
+const MAX_PARTS = 100
+const SWEEP_EVERY_MS = 60_000
+
+export function createAssemblies(parts: {
+  readonly vault: Vault
+  readonly stage: Stage
+  /** An object that is larger comes in parts of so many bytes, or more where they would be too many. */
+  readonly wholeBytes: number
+  /** How long parts wait for others. */
+  readonly keptMs: number
+}): Assemblies {
+  const { vault, stage, wholeBytes, keptMs } = parts
+  const assemblies = new Map<string, Assembly>()
+
+  const partBytes = (size: number): number | undefined => {
+    if (size <= wholeBytes) return undefined
+    return Math.max(wholeBytes, Math.ceil(size / MAX_PARTS))
+  }
+
+  const keyOf = ({ principal, checkpoint: { owner, name }, oid }: LargeObject): string =>
+    `${principal.tokenId} ${owner}/${name} ${oid}`.toLowerCase()
+
+  async function forget(key: string): Promise<void> {
+    const assembly = assemblies.get(key)
+    assemblies.delete(key)
+    await Promise.allSettled([...(assembly?.parts.values() ?? [])].map((part) => part.discard()))
+  }
+
+  async function sweep(): Promise<void> {
+    const oldest = performance.now() - keptMs
+    for (const [key, { lastUsed, completing }] of assemblies)
+      if (completing === undefined && lastUsed < oldest) await forget(key)
+  }
+  const timer = setInterval(() => void sweep(), Math.min(SWEEP_EVERY_MS, keptMs))
+  timer.unref()
+
+  /** The first part says whether the whole can become anything. */
+  function beginningOf(object: LargeObject, part: number): (bytes: Uint8Array) => void {
+    if (part !== 1) return () => undefined
+    const validator = createValidator({ fileBytes: object.sizeBytes, deferTilingAbove: 0 })
+    let isRead = false
+    return (bytes) => {
+      if (isRead) return
+      try {
+        validator.write(bytes)
+      } catch (error) {
+        throw error instanceof SafetensorsError ? refusalOf(error, object) : error
+      }
+      isRead = validator.header !== undefined
+    }
+  }
+
+  async function complete(
+    { oid, sizeBytes, ...file }: LargeObject,
+    assembled: Assembly['parts'],
+  ): Promise<Sha256> {
+    const count = Math.ceil(sizeBytes / (partBytes(sizeBytes) ?? sizeBytes))
+    if (assembled.size < count)
+      throw new RegistryError('INVALID_REQUEST', 'Parts of this object are missing.', {
+        errors: [{ field: 'body.parts', detail: 'must all be uploaded' }],
+      })
+    const body = inOrder(assembled, count)
+    return stage({ ...file, body, announcedBytes: sizeBytes, expected: oid })
+  }
+
+  return {
+    partBytes,
+    takePart: async (object, part, body) => {
+      const key = keyOf(object)
+      const size = partSize(object.sizeBytes, partBytes(object.sizeBytes), part)
+      const judge = beginningOf(object, part)
+      const scratch = await vault.scratch()
+      try {
+        for await (const chunk of body) {
+          judge(chunk)
+          if (scratch.sizeBytes + chunk.length > size) throw wrongSize(size)
+          await scratch.append(chunk)
+        }
+        if (scratch.sizeBytes !== size) throw wrongSize(size)
+      } catch (error) {
+        await scratch.discard()
+        throw error
+      }
+      const assembly = assemblies.get(key) ?? newAssembly()
+      if (assembly.completing !== undefined) {
+        await scratch.discard()
+        return
+      }
+      assemblies.set(key, assembly)
+      assembly.lastUsed = performance.now()
+      const before = assembly.parts.get(part)
+      assembly.parts.set(part, scratch)
+      await before?.discard()
+    },
+    complete: (object) => {
+      const key = keyOf(object)
+      const assembly = assemblies.get(key) ?? newAssembly()
+      assembly.completing ??= complete(object, assembly.parts).finally(() => forget(key))
+      return assembly.completing
+    },
+    close: async () => {
+      clearInterval(timer)
+      for (const key of [...assemblies.keys()]) await forget(key)
+    },
+  }
+}
+
+const newAssembly = (): Assembly => ({ parts: new Map(), lastUsed: 0, completing: undefined })
+
+function partSize(total: number, partBytes: number | undefined, part: number): number {
+  const count = Math.ceil(total / (partBytes ?? total))
+  if (partBytes === undefined || part < 1 || part > count) throw wrongSize(0)
+  return Math.min(partBytes, total - (part - 1) * partBytes)
+}
+
+async function* inOrder(
+  parts: ReadonlyMap<number, ScratchFile>,
+  count: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let part = 1; part <= count; part++) {
+    const file = parts.get(part)
+    if (file !== undefined) yield* file.read()
+  }
+}
+
+const wrongSize = (expected: number): RegistryError =>
+  new RegistryError('INVALID_REQUEST', 'A part has another size than it should.', {
+    errors: [{ field: 'body', detail: `must have ${expected} bytes` }],
+  })

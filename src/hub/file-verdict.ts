@@ -1,0 +1,78 @@
+import { RegistryError } from '../errors.ts'
+import { SafetensorsError } from '../safetensors/safetensors-error.ts'
+import { createValidator } from '../safetensors/stream.ts'
+import { sidecarForm } from '../sidecars/forms.ts'
+import { createSidecarJudge } from '../sidecars/judge.ts'
+import type { FileKind } from '../vault/judging.ts'
+import { refusalOf } from '../vault/refusal.ts'
+import { judgeName } from './refused-names.ts'
+
+/** A file that a client means to commit: its path, its size and how it begins. */
+export interface FileToCome {
+  readonly path: string
+  readonly kind: FileKind
+  readonly sizeBytes: number
+  /** Its first bytes; all of a short file. */
+  readonly sample: Uint8Array
+}
+
+const PICKLES = new Set<unknown>(['pickle', 'torch_zip', 'torch_legacy'])
+const PICKLE_CURE =
+  'Loading a pickle runs the program in it. Convert it with `strongroom migrate` and push the safetensors.'
+
+/** @throws {RegistryError} INVALID_REQUEST for a name that no file of a version may have. */
+export function requireAdmissibleName(path: string, kind: FileKind): void {
+  const verdict = judgeName(path)
+  if (verdict !== undefined) throw refused(path, verdict.why)
+  requireSidecar(path, kind)
+}
+
+/** @throws {RegistryError} INVALID_REQUEST for a sidecar where the policy admits none. */
+function requireSidecar(path: string, kind: FileKind): void {
+  if (kind === 'safetensors' && sidecarForm(path) !== undefined)
+    throw refused(
+      path,
+      'the policy of this repository admits no sidecars; an admin can change that (`sidecars`)',
+    )
+}
+
+/**
+ * What can be said of a file before it is uploaded.
+ *
+ * @throws {RegistryError} INVALID_REQUEST with a sentence for the person who pushes it.
+ */
+export function judgeBeginning({ path, kind, sizeBytes, sample }: FileToCome): void {
+  requireSidecar(path, kind)
+  try {
+    judge({ path, kind, sizeBytes, sample })
+  } catch (error) {
+    if (!(error instanceof SafetensorsError)) throw error
+    const { message, facts } = refusalOf(error, { path, kind })
+    const isPickle = PICKLES.has(facts['looks_like'])
+    throw refused(path, isPickle ? `${message}. ${PICKLE_CURE}` : message, facts)
+  }
+}
+
+function judge({ kind, sizeBytes, sample }: FileToCome): void {
+  const isWhole = sample.length >= sizeBytes
+  if (kind === 'index') return
+  if (kind === 'safetensors') {
+    const validator = createValidator({
+      fileBytes: sizeBytes,
+      maxTensors: Infinity,
+      deferTilingAbove: 0,
+    })
+    validator.write(sample)
+    if (isWhole) validator.end()
+    return
+  }
+  const sidecar = createSidecarJudge(kind)
+  sidecar.write(sample)
+  if (isWhole) sidecar.end()
+}
+
+export const refused = (path: string, why: string, facts: object = {}): RegistryError =>
+  new RegistryError('INVALID_REQUEST', 'This file is refused.', {
+    ...facts,
+    errors: [{ field: `${path.slice(0, 200).toWellFormed()}:`, detail: why }],
+  })

@@ -1,0 +1,45 @@
+import { parseFilePath } from '../registry/names.ts'
+import type { FileKind } from '../vault/judging.ts'
+import { type FileToCome, judgeBeginning, refused } from './file-verdict.ts'
+import { judgeName } from './refused-names.ts'
+
+/** How a client is to send a file: weights by themselves, whatever describes them inside the commit. */
+export interface PlannedFile {
+  readonly path: string
+  readonly mode: 'lfs' | 'regular'
+  /** Why the client is to leave it out; undefined where it isn't. */
+  readonly leftOut: string | undefined
+}
+
+/**
+ * Plans the upload of files that a client is about to push. A push of nothing but what has to be left out is refused: the
+ * person who pushes means just that file.
+ *
+ * @throws {RegistryError} INVALID_REQUEST, INVALID_NAME with a sentence for that person.
+ */
+export function planUpload(
+  files: readonly Omit<FileToCome, 'kind'>[],
+  kindOf: (path: string) => FileKind,
+  maxSidecarBytes: number,
+): readonly PlannedFile[] {
+  const planned = files.map((file): PlannedFile => {
+    const { path } = file
+    const kind = kindOf(path)
+    const mode = kind === 'safetensors' && file.sizeBytes > 0 ? 'lfs' : 'regular'
+    const byName = judgeName(path)
+    if (byName?.verdict === 'left_out') return { path, mode, leftOut: byName.why }
+    if (byName !== undefined) throw refused(path, byName.why)
+    parseFilePath(path)
+    if (kind !== 'safetensors' && file.sizeBytes > maxSidecarBytes)
+      throw refused(
+        path,
+        `is larger than ${maxSidecarBytes} bytes, the most that such a file may have`,
+      )
+    judgeBeginning({ ...file, kind })
+    return { path, mode, leftOut: undefined }
+  })
+  const [first] = planned
+  if (first?.leftOut !== undefined && planned.every(({ leftOut }) => leftOut !== undefined))
+    throw refused(first.path, first.leftOut)
+  return planned
+}

@@ -1,0 +1,37 @@
+import type { NewBlob, PublishedFile } from '../../db/ledger.ts'
+import { SLOT_BYTES } from '../hashing/slots.ts'
+import { DTYPES } from '../safetensors/dtypes.ts'
+import type { Admitted } from '../vault/admit.ts'
+
+const DTYPE_NAMES = DTYPES.map(({ name }) => name)
+
+/** What the ledger is told of a file that was admitted. */
+export const publishedFile = (
+  path: string,
+  admitted: Admitted,
+): PublishedFile & { readonly blob: NewBlob } => ({
+  path,
+  sha256: admitted.digests.sha256,
+  size: admitted.sizeBytes,
+  blob: newBlobOf(admitted),
+})
+
+function newBlobOf({ kind, staged, digests, header }: Admitted): NewBlob {
+  return {
+    vaultId: staged.id,
+    kind,
+    chunkSize: SLOT_BYTES,
+    leaves: digests.leaves,
+    metadata: header?.metadata ?? {},
+    parameters: header?.parameters ?? 0,
+    tensors:
+      header === undefined || digests.tensors === undefined
+        ? undefined
+        : {
+            ...header.columns,
+            dtypeNames: DTYPE_NAMES,
+            digests: digests.tensors,
+            statistics: digests.statistics,
+          },
+  }
+}
