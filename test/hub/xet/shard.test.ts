@@ -116,6 +116,7 @@ t.test(
   async (t) => {
     const wrong = [
       term(7, 1, 1),
+      term(0, 1, 1),
       term(7, 2, 1),
       term(0, 0, 1),
       term(3, 0, 4),
@@ -162,7 +163,7 @@ t.test('a shard of very many terms, files or xorbs lets others have their turn',
   const long = {
     terms: shard(file(0, 60_000, terms), BOOKEND, BOOKEND),
     files: shard(
-      ...Array.from({ length: 9000 }, () => file(HAS_SHA, 1, term(7, 0, 1), hash(2))),
+      ...Array.from({ length: 9000 }, () => file(HAS_SHA, 0, hash(2))),
       BOOKEND,
       BOOKEND,
     ),
@@ -174,7 +175,7 @@ t.test('a shard of very many terms, files or xorbs lets others have their turn',
     let turns = 0
     for (; !state.isOver; turns += 1) await setImmediate()
     await parsed
-    t.ok(turns > 4, `${name}: ${turns} turns`)
+    t.ok(turns > 2, `${name}: ${turns} turns`)
   }
 })
 
