@@ -124,6 +124,17 @@ t.test('every route of the contract is in it', async (t) => {
     'head /{owner}/{name}/resolve/{rev}/{path}',
     'get /{owner}/{name}/raw/{rev}/{path}',
     'head /{owner}/{name}/raw/{rev}/{path}',
+    'get /{owner}/{name}',
+    'get /api/models',
+    'get /api/models/{owner}/{name}',
+    'get /api/models/{owner}/{name}/revision/{rev}',
+    'get /api/models/{owner}/{name}/tree/{rev}',
+    'get /api/models/{owner}/{name}/tree/{rev}/{path}',
+    'post /api/models/{owner}/{name}/paths-info/{rev}',
+    'get /api/models/{owner}/{name}/safetensors-metadata/{path}',
+    'get /api/models/{owner}/{name}/auth-check',
+    'get /api/models/{owner}/{name}/auth-check/write',
+    'get /api/whoami-v2',
   ]) {
     t.ok(described.has(route), route)
   }
@@ -211,6 +222,7 @@ t.test('live answers are what the document says', async (t) => {
   const version = '/v1/checkpoints/acme/documented/1.0'
   const path = `${version}/files/model.safetensors`
   const tag = '/v1/checkpoints/acme/documented/tags/stable'
+  const hub = '/api/models/acme/documented'
   const file = smallFile(1, { format: 'pt', version: '2' })
   const send = (method: string, body: unknown) => ({
     token: ADMIN,
@@ -334,6 +346,26 @@ t.test('live answers are what the document says', async (t) => {
     ['supportedEntities', '/supportedentities?language=tlh'],
     ['recognizers', '/recognizers'],
     ['recognizers', '/recognizers', asReader],
+    ['hubPage', '/acme/documented'],
+    ['hubPage', '/acme/documented', { token: undefined }],
+    ['hubModels', '/api/models?author=acme'],
+    ['hubModels', '/api/models?limit=0'],
+    ['hubModel', hub],
+    ['hubModel', hub, asReader],
+    ['hubModelRevision', `${hub}/revision/1.0`],
+    ['hubModelRevision', `${hub}/revision/9.9`],
+    ['hubTree', `${hub}/tree/main?expand=true`],
+    ['hubTreeDirectory', `${hub}/tree/main/none`],
+    ['hubPathsInfo', `${hub}/paths-info/main`, send('POST', { paths: ['model.safetensors'] })],
+    ['hubPathsInfo', `${hub}/paths-info/main`, send('POST', { paths: 5 })],
+    ['hubShardHeaders', `${hub}/safetensors-metadata/model.safetensors`],
+    ['hubAuthCheck', `${hub}/auth-check`],
+    ['hubAuthCheckWrite', `${hub}/auth-check/write`, asReader],
+    ['hubWhoami', '/api/whoami-v2'],
+    ['hubResolve', '/acme/documented/resolve/main/model.safetensors'],
+    ['hubResolve', '/acme/documented/resolve/main/none'],
+    ['hubResolve', '/acme/documented/resolve/main/model.safetensors', asReader],
+    ['hubRaw', '/acme/documented/raw/1.0/model.safetensors', withHeaders({ range: 'bytes=0-1' })],
     ['livez', '/livez'],
     ['readyz', '/readyz'],
     ['health', '/health'],
