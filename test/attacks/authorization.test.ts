@@ -53,6 +53,8 @@ t.test('no role reaches further than it says', async (t) => {
     `${fileUrl('acme/a/1')}?x=1`,
     fileUrl('ACME/a/1'),
     fileUrl('acme/a/latest'),
+    '/acme/a/resolve/main/model.safetensors',
+    '/ACME/a/raw/1/model.safetensors',
   ]
   const descriptions = [
     '/v1/checkpoints',
@@ -60,6 +62,10 @@ t.test('no role reaches further than it says', async (t) => {
     '/v1/checkpoints/acme/a/1',
     '/v1/checkpoints/acme/a/1/tensors',
     '/v1/checkpoints/acme/a/1/hashes',
+    '/acme/a',
+    '/api/models',
+    '/api/models/acme/a',
+    '/api/models/acme/a/tree/main',
   ]
   const offices = ['/v1/tokens', '/v1/audit', '/v1/audit/verify']
   const reach: readonly [string, readonly string[], readonly string[]][] = [
