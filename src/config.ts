@@ -186,6 +186,12 @@ export const SETTINGS = {
     'a file that is larger comes in parts of this size from a client of the Hub; at most 100 of them',
     '512 MiB',
   ),
+  XET_MEMORY_BYTES: setting(
+    192 * MIB,
+    atLeast(MIB),
+    'lists of chunks in Xet uploads being read at once, in all; more are answered 429',
+    '192 MiB',
+  ),
   HEADER_MEMORY_BYTES: setting(
     200 * MIB,
     atLeast(100 * MIB),

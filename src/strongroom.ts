@@ -171,12 +171,15 @@ function wire(
     },
   })
 
+  const roomBytes = async (): Promise<number> => (await vault.freeBytes()) - config.DISK_FLOOR_BYTES
+
   const hub = createHub({
     config,
     ledger,
     vault,
     admit,
     publish,
+    roomBytes,
     onFailure: (error) => {
       log.error({ err: error }, 'expired uploads could not be removed')
     },
@@ -199,8 +202,6 @@ function wire(
       config.READ_ONLY ? undefined : admitShipped({ ledger, publish, log }, shippedDetector()),
   })
   detect.start()
-
-  const roomBytes = async (): Promise<number> => (await vault.freeBytes()) - config.DISK_FLOOR_BYTES
 
   async function requireRoom(): Promise<void> {
     if ((await roomBytes()) <= 0) throw new Error('below the floor')

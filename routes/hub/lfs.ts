@@ -5,6 +5,7 @@ import { type Principal, principalById } from '../../src/access/principal.ts'
 import { invalidField, RegistryError } from '../../src/errors.ts'
 import type { LargeObject } from '../../src/hub/assemblies.ts'
 import type { Grant } from '../../src/hub/grants.ts'
+import { isWeightsHeld } from '../../src/hub/weights-held.ts'
 import {
   type CheckpointName,
   DEFAULT_PATH,
@@ -239,15 +240,12 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
     if (known === undefined || known.isDeleted) throw notFound('checkpoint')
   }
 
-  async function isHeld(
+  const isHeld = (
     tokenId: string,
     oid: Sha256,
     size: number,
     checkpoint: CheckpointName,
-  ): Promise<boolean> {
-    const held = await ledger.blobHeldBy(tokenId, oid, checkpoint)
-    return held?.blob.size === size && held.blob.kind === 'safetensors'
-  }
+  ): Promise<boolean> => isWeightsHeld(ledger, tokenId, checkpoint, oid, size)
 
   /** What the client is to do with an object. */
   async function placeFor(

@@ -7,6 +7,7 @@ import { lfsRoutes } from './lfs.ts'
 import { preuploadRoutes } from './preupload.ts'
 import { refRoutes } from './refs.ts'
 import { repoRoutes } from './repos.ts'
+import { xetRoutes } from './xet.ts'
 
 /** How the Hub's clients push. */
 export async function writingRoutes(
@@ -18,6 +19,7 @@ export async function writingRoutes(
   preuploadRoutes(app, strongroom, gitOid)
   await lfsRoutes(app, strongroom)
   await commitRoutes(app, strongroom)
+  await xetRoutes(app, strongroom)
   branchRoutes(app, strongroom)
   refRoutes(app, strongroom)
 }

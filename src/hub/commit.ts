@@ -12,6 +12,7 @@ import type { CommitHeader, CommitOperation } from './commit-lines.ts'
 import { requireAdmissibleName } from './file-verdict.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
+import type { XetSessions } from './xet-sessions.ts'
 
 export interface CommitRequest {
   readonly principal: Principal
@@ -55,9 +56,10 @@ export function createCommit(parts: {
   readonly ledger: Ledger
   readonly stage: Stage
   readonly publish: Publish
+  readonly xet: Pick<XetSessions, 'refusalOf' | 'settle'>
   readonly maxFiles: number
 }): Commit {
-  const { ledger, stage, publish, maxFiles } = parts
+  const { ledger, stage, publish, xet, maxFiles } = parts
 
   return async function commit(request) {
     const { checkpoint, revision, principal } = request
@@ -157,12 +159,14 @@ export function createCommit(parts: {
     const known = new Set([...before.values()].map(({ sha256 }) => sha256))
     for (const change of changes) {
       if (change.kind !== 'put' || known.has(change.sha256)) continue
-      if ((await ledger.blobHeldBy(tokenId, change.sha256, checkpoint)) === undefined)
+      if ((await ledger.blobHeldBy(tokenId, change.sha256, checkpoint)) === undefined) {
+        const why = xet.refusalOf(tokenId, checkpoint, change.sha256)
         throw invalidField(
-          'body',
-          `names content that was never uploaded: ${change.sha256}`,
-          `The file ${JSON.stringify(change.path)} was not uploaded.`,
+          `${change.path}:`,
+          why ?? `its content, ${change.sha256}, was never uploaded`,
+          'This file is refused.',
         )
+      }
       known.add(change.sha256)
     }
   }
@@ -197,6 +201,11 @@ export function createCommit(parts: {
         description: header.description,
       },
     })
+    await xet.settle(
+      principal.tokenId,
+      checkpoint,
+      [...after.values()].map(({ sha256 }) => sha256),
+    )
     const made = await ledger.resolve(checkpoint.owner, checkpoint.name, version)
     if (made === undefined) throw notFound('version')
     return { outcome: 'created', commit: commitOf(made.version.revision), version }

@@ -8,6 +8,8 @@ import { type Commit, createCommit } from './commit.ts'
 import { createGrants, type Grants } from './grants.ts'
 import type { Spool } from './json-lines.ts'
 import { createStage, type Stage } from './stage.ts'
+import { isWeightsHeld } from './weights-held.ts'
+import { createXetSessions, type XetSessions } from './xet-sessions.ts'
 
 /** What the clients of the Hugging Face Hub need beside the registry: files before the version that names them. */
 export interface Hub {
@@ -15,6 +17,7 @@ export interface Hub {
   readonly commit: Commit
   readonly grants: Grants
   readonly assemblies: Assemblies
+  readonly xet: XetSessions
   /** A place for a file that stands in the middle of something else. */
   readonly openSpool: () => Promise<Spool>
   readonly close: () => Promise<void>
@@ -28,9 +31,10 @@ export function createHub(parts: {
   readonly vault: Vault
   readonly admit: Admit
   readonly publish: Publish
+  readonly roomBytes: () => Promise<number>
   readonly onFailure: (error: unknown) => void
 }): Hub {
-  const { config, ledger, vault, admit, publish, onFailure } = parts
+  const { config, ledger, vault, admit, publish, roomBytes, onFailure } = parts
   const keptMs = config.UPLOAD_KEPT_MS
   const stage = createStage({ ledger, vault, admit, keptMs })
   const assemblies = createAssemblies({
@@ -38,6 +42,17 @@ export function createHub(parts: {
     stage,
     keptMs,
     wholeBytes: config.UPLOAD_PART_BYTES,
+  })
+
+  const xet = createXetSessions({
+    vault,
+    stage,
+    roomBytes,
+    isHeld: ({ principal, checkpoint }, sha256, sizeBytes) =>
+      isWeightsHeld(ledger, principal.tokenId, checkpoint, sha256, sizeBytes),
+    maxFiles: config.MAX_FILES,
+    memoryBytes: config.XET_MEMORY_BYTES,
+    keptMs: config.UPLOAD_GRANT_MS,
   })
 
   /** Lets go of what was uploaded and never committed. */
@@ -57,13 +72,15 @@ export function createHub(parts: {
 
   return {
     stage,
-    commit: createCommit({ ledger, stage, publish, maxFiles: config.MAX_FILES }),
+    commit: createCommit({ ledger, stage, publish, xet, maxFiles: config.MAX_FILES }),
     grants: createGrants(config.UPLOAD_GRANT_MS),
     assemblies,
+    xet,
     openSpool: () => vault.scratch(),
     close: async () => {
       clearInterval(timer)
       await assemblies.close()
+      await xet.close()
     },
   }
 }

@@ -146,6 +146,7 @@ export async function openLocalVault(root: string): Promise<Vault> {
         await full(writeFully(file, sizeBytes, bytes))
         sizeBytes += bytes.length
       },
+      readAt: (position, length) => readFully(file, position, length),
       read: () => readAll(file),
       discard: async () => {
         await file.close()
@@ -229,6 +230,16 @@ async function* readAll(file: FileHandle): AsyncGenerator<Uint8Array, void, unde
     yield buffer.subarray(0, bytesRead)
     at += bytesRead
   }
+}
+
+async function readFully(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(length)
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await file.read(buffer, done, length - done, position + done)
+    if (bytesRead === 0) throw new Error('a file in staging is shorter than it was')
+    done += bytesRead
+  }
+  return buffer
 }
 
 async function writeFully(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {

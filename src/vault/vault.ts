@@ -19,6 +19,8 @@ export interface ScratchFile {
   readonly fd: number
   readonly sizeBytes: number
   append: (bytes: Uint8Array) => Promise<void>
+  /** So many bytes at a position; they must be there. */
+  readAt: (position: number, length: number) => Promise<Uint8Array>
   /** From its begin to its end, whoever wrote it. */
   read: () => AsyncIterable<Uint8Array>
   /** Gives its bytes back to the disk. */

@@ -1,0 +1,305 @@
+import { setImmediate } from 'node:timers/promises'
+import { invalidField, RegistryError } from '../errors.ts'
+import { createGate } from '../gate.ts'
+import { type CheckpointName, DEFAULT_PATH, type Sha256 } from '../registry/names.ts'
+import type { ScratchFile, Vault } from '../vault/vault.ts'
+import type { Stage, StageRequest } from './stage.ts'
+import { decodeChunk } from './xet/chunk.ts'
+import { parseShard, type ShardFile, type ShardTerm } from './xet/shard.ts'
+import { XetError } from './xet/xet-error.ts'
+import { chunkAt, rawBytesOf, type XorbIndex } from './xet/xorb-index.ts'
+import { createXorbReader } from './xet/xorb.ts'
+
+/** Whose upload it is; one that goes on under another token is another. */
+export interface XetUpload extends Pick<StageRequest, 'principal' | 'address' | 'checkpoint'> {
+  /** The random name in the address that the client was given. */
+  readonly nonce: string
+}
+
+/**
+ * The upload side of Xet: clients send containers of packed chunks (xorbs), and then lists (shards) of the chunks that make
+ * each file. A file is put together from them, judged and staged like any other; its SHA-256 decides what it is.
+ */
+export interface XetSessions {
+  /** False when there was one of that hash in the session already. */
+  readonly takeXorb: (
+    upload: XetUpload,
+    hash: string,
+    body: AsyncIterable<Uint8Array>,
+  ) => Promise<boolean>
+  /** Stages every file of a shard. */
+  readonly takeShard: (upload: XetUpload, body: AsyncIterable<Uint8Array>) => Promise<void>
+  /** What was committed is kept elsewhere by now. */
+  readonly settle: (
+    tokenId: string,
+    checkpoint: CheckpointName,
+    committed: Iterable<string>,
+  ) => Promise<void>
+  /** Why a file was refused that a client of that token wanted to upload, if it was. */
+  readonly refusalOf: (
+    tokenId: string,
+    checkpoint: CheckpointName,
+    oid: string,
+  ) => string | undefined
+  readonly close: () => Promise<void>
+}
+
+interface Xorb {
+  readonly file: ScratchFile
+  readonly index: XorbIndex
+}
+
+interface Session {
+  readonly xorbs: Map<string, Xorb>
+  readonly staged: Set<string>
+  readonly refused: Map<string, string>
+  busy: number
+  lastUsed: number
+}
+
+const SWEEP_EVERY_MS = 60_000
+/** Of 64 MiB each. */
+const MAX_XORBS = 16_384
+/** A client begins another shard when one has 64 MiB. */
+const MAX_SHARD_BYTES = 80 * 1024 * 1024
+/** Read from a xorb at a time. */
+const READ_BYTES = 1024 * 1024
+
+export function createXetSessions(parts: {
+  readonly vault: Vault
+  readonly stage: Stage
+  readonly isHeld: (upload: XetUpload, sha256: Sha256, sizeBytes: number) => Promise<boolean>
+  readonly roomBytes: () => Promise<number>
+  readonly maxFiles: number
+  /** Of shards being read at once, in all. */
+  readonly memoryBytes: number
+  readonly keptMs: number
+}): XetSessions {
+  const { vault, stage, isHeld, roomBytes, maxFiles, memoryBytes, keptMs } = parts
+  const sessions = new Map<string, Session>()
+  const memory = createGate(memoryBytes)
+
+  const prefixOf = (tokenId: string, { owner, name }: CheckpointName): string =>
+    `${tokenId} ${owner}/${name} `.toLowerCase()
+
+  function sessionOf({ principal, checkpoint, nonce }: XetUpload): Session {
+    const key = prefixOf(principal.tokenId, checkpoint) + nonce
+    const session = sessions.get(key) ?? {
+      xorbs: new Map(),
+      staged: new Set(),
+      refused: new Map(),
+      busy: 0,
+      lastUsed: 0,
+    }
+    sessions.set(key, session)
+    return session
+  }
+
+  async function using<T>(upload: XetUpload, act: (session: Session) => Promise<T>): Promise<T> {
+    const session = sessionOf(upload)
+    session.busy += 1
+    try {
+      return await act(session)
+    } catch (error) {
+      throw error instanceof XetError ? asRefusal(error) : error
+    } finally {
+      session.busy -= 1
+      session.lastUsed = performance.now()
+    }
+  }
+
+  async function forget(key: string): Promise<void> {
+    const xorbs = [...(sessions.get(key)?.xorbs.values() ?? [])]
+    sessions.delete(key)
+    await Promise.allSettled(xorbs.map(({ file }) => file.discard()))
+  }
+
+  async function sweep(): Promise<void> {
+    const oldest = performance.now() - keptMs
+    for (const [key, { busy, lastUsed }] of sessions)
+      if (busy === 0 && lastUsed < oldest) await forget(key)
+  }
+  const timer = setInterval(() => void sweep(), Math.min(SWEEP_EVERY_MS, keptMs))
+  timer.unref()
+
+  async function takeXorb(
+    { xorbs }: Session,
+    hash: string,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<boolean> {
+    if (xorbs.size >= MAX_XORBS)
+      throw new RegistryError('TOO_LARGE', 'This upload has too many xorbs.', { limit: MAX_XORBS })
+    const reader = createXorbReader()
+    const file = await vault.scratch()
+    try {
+      for await (const chunk of body) {
+        reader.write(chunk)
+        await file.append(chunk)
+      }
+      const index = reader.end()
+      if (!xorbs.has(hash)) {
+        xorbs.set(hash, { file, index })
+        return true
+      }
+    } catch (error) {
+      await file.discard()
+      throw error
+    }
+    await file.discard()
+    return false
+  }
+
+  async function takeShard(
+    session: Session,
+    upload: XetUpload,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const { bytes, release } = await gather(body)
+    try {
+      const files = await parseShard(bytes, { maxFiles })
+      for (const file of files) await requireWhole(session, file)
+      for (const file of files) await stageFile(session, upload, file)
+    } finally {
+      release()
+    }
+  }
+
+  /** A shard whole: it is looked up in while its files are put together. */
+  async function gather(
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<{ bytes: Uint8Array; release: () => void }> {
+    const pieces: Uint8Array[] = []
+    const leaves: (() => void)[] = []
+    const release = (): void => {
+      for (const leave of leaves) leave()
+    }
+    let length = 0
+    try {
+      for await (const piece of body) {
+        length += piece.length
+        if (length > MAX_SHARD_BYTES)
+          throw new RegistryError('TOO_LARGE', 'The shard is too large.', {
+            limit: MAX_SHARD_BYTES,
+          })
+        // Twice: the pieces, and the whole that is made of them.
+        const leave = memory.tryEnter(piece.length * 2)
+        if (leave === undefined)
+          throw new RegistryError('TOO_MANY_REQUESTS', 'Other shards are being read; try later.', {
+            retry_after: 5,
+          })
+        leaves.push(leave)
+        pieces.push(Uint8Array.from(piece))
+      }
+      return { bytes: Buffer.concat(pieces, length), release }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  /** All that a file is to be made of is here, and the disk has room for it. */
+  async function requireWhole(
+    session: Session,
+    { terms, unpackedBytes }: ShardFile,
+  ): Promise<void> {
+    for (let i = 0; i < terms.count; i++) {
+      const { xorb, chunkBegin, chunkEnd, unpackedBytes: told } = terms.at(i)
+      const known = session.xorbs.get(xorb)
+      if (known === undefined)
+        throw invalidField(
+          'body',
+          'names a xorb that was not uploaded here',
+          'The shard is refused.',
+        )
+      if (rawBytesOf(known.index, chunkBegin, chunkEnd) !== told)
+        throw invalidField('body', 'tells a wrong length of its chunks', 'The shard is refused.')
+      if (i % 1000 === 999) await setImmediate()
+    }
+    if ((await roomBytes()) <= unpackedBytes)
+      throw new RegistryError('INSUFFICIENT_STORAGE', 'There is no room for this.')
+  }
+
+  async function stageFile(session: Session, upload: XetUpload, file: ShardFile): Promise<void> {
+    const { sha256, unpackedBytes } = file
+    if (sha256 === undefined)
+      throw invalidField('body', 'doesn’t say the SHA-256 of a file', 'The shard is refused.')
+    if (!(await isHeld(upload, sha256, unpackedBytes))) {
+      try {
+        await stage({
+          principal: upload.principal,
+          address: upload.address,
+          checkpoint: upload.checkpoint,
+          path: DEFAULT_PATH,
+          kind: 'safetensors',
+          body: bytesOf(session, file),
+          announcedBytes: unpackedBytes,
+          expected: sha256,
+        })
+      } catch (error) {
+        if (error instanceof RegistryError) session.refused.set(sha256, error.message)
+        throw error
+      }
+    }
+    session.refused.delete(sha256)
+    session.staged.add(sha256)
+  }
+
+  return {
+    takeXorb: (upload, hash, body) => using(upload, (session) => takeXorb(session, hash, body)),
+    takeShard: (upload, body) => using(upload, (session) => takeShard(session, upload, body)),
+    settle: async (tokenId, checkpoint, committed) => {
+      const done = new Set(committed)
+      const prefix = prefixOf(tokenId, checkpoint)
+      for (const [key, { busy, staged }] of sessions) {
+        if (!key.startsWith(prefix) || busy > 0 || staged.size === 0) continue
+        if ([...staged].every((sha256) => done.has(sha256))) await forget(key)
+      }
+    },
+    refusalOf: (tokenId, checkpoint, oid) => {
+      const prefix = prefixOf(tokenId, checkpoint)
+      for (const [key, { refused }] of sessions)
+        if (key.startsWith(prefix) && refused.has(oid)) return refused.get(oid)
+      return undefined
+    },
+    close: async () => {
+      clearInterval(timer)
+      for (const key of [...sessions.keys()]) await forget(key)
+    },
+  }
+}
+
+/** A file as its terms make it, unpacked a chunk at a time. */
+async function* bytesOf(
+  { xorbs }: Session,
+  { terms }: ShardFile,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let i = 0; i < terms.count; i++) {
+    const term = terms.at(i)
+    const xorb = xorbs.get(term.xorb)
+    if (xorb === undefined) throw new Error('a xorb went away while a file was made of it')
+    yield* chunksOf(xorb, term)
+  }
+}
+
+async function* chunksOf(
+  { file, index }: Xorb,
+  { chunkBegin, chunkEnd }: ShardTerm,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let first = chunkBegin; first < chunkEnd;) {
+    const { begin } = chunkAt(index, first)
+    let next = first + 1
+    while (next < chunkEnd && chunkAt(index, next).end - begin <= READ_BYTES) next += 1
+    const packed = await file.readAt(begin, chunkAt(index, next - 1).end - begin)
+    for (let chunk = first; chunk < next; chunk++) {
+      const { begin: from, end, scheme, rawBytes } = chunkAt(index, chunk)
+      yield decodeChunk(packed.subarray(from - begin, end - begin), scheme, rawBytes)
+    }
+    first = next
+  }
+}
+
+const asRefusal = ({ reason, message }: XetError): RegistryError =>
+  new RegistryError('INVALID_REQUEST', `This is no Xet upload: ${message}.`, {
+    reason,
+    errors: [{ field: 'body', detail: message }],
+  })
