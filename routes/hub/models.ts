@@ -3,9 +3,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { tellFile } from '../../src/hub/entries.ts'
 import type { GitOid } from '../../src/hub/git-oid.ts'
+import { knownRepo } from '../../src/hub/known-repo.ts'
 import { summaryOf } from '../../src/hub/model-info.ts'
 import { createCountParameters } from '../../src/hub/parameters.ts'
-import { notFound, type ResolvedVersion } from '../../src/registry/resolve.ts'
+import type { ResolvedVersion } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { listOf, objectOf, sendJson } from '../json-in-turns.ts'
 import { followRev, readableRepo, RepoParams, RevParams } from './hub-params.ts'
@@ -25,9 +26,7 @@ export function modelRoutes(plain: FastifyInstance, strongroom: Strongroom, gitO
   async function tell(request: ModelRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { rev = 'main' } = request.params
     const resolved = await followRev(strongroom, request, reply, { ...request.params, rev })
-    const { owner, name } = readableRepo(request, request.params)
-    const overview = await ledger.checkpoint(owner, name)
-    if (overview === undefined) throw notFound('checkpoint')
+    const overview = await knownRepo(ledger, readableRepo(request, request.params))
     if (resolved === 'empty')
       return sendJson(reply, objectOf({ ...summaryOf(overview, undefined), siblings: [] }))
     const counted = await countParameters(resolved)

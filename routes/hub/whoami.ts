@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { may } from '../../src/access/roles.ts'
+import { knownRepo } from '../../src/hub/known-repo.ts'
 import { hubId } from '../../src/hub/model-info.ts'
 import { namespaceOf } from '../../src/hub/namespace.ts'
 import type { CheckpointName } from '../../src/registry/names.ts'
@@ -61,8 +62,7 @@ export function whoamiRoutes(plain: FastifyInstance, { ledger }: Strongroom): vo
   const check =
     (repoOf: (request: AuthRequest, params: AuthRequest['params']) => CheckpointName) =>
     async (request: AuthRequest): Promise<object> => {
-      const { owner, name } = repoOf(request, request.params)
-      if ((await ledger.checkpoint(owner, name)) === undefined) throw notFound('checkpoint')
+      await knownRepo(ledger, repoOf(request, request.params))
       return {}
     }
   const checking = {

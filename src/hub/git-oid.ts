@@ -1,8 +1,8 @@
-import { LRUCache } from 'lru-cache'
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { VersionFile } from '../../db/ledger.ts'
 import type { ReadContext, ReadVerified } from '../vault/read-verified.ts'
+import { remembered } from './remembered.ts'
 
 /** Oids kept: a few megabytes. */
 const KEPT = 20_000
@@ -25,7 +25,7 @@ export const oidOfText = (text: string): string =>
  * each turn of the event loop.
  */
 export function createGitOid(read: ReadVerified): GitOid {
-  const known = new LRUCache<string, Promise<string>>({ max: KEPT })
+  const once = remembered<string>(KEPT)
 
   async function compute({ blob }: VersionFile, context: ReadContext): Promise<string> {
     const hash = createHash('sha1').update(`blob ${blob.size}\0`)
@@ -36,13 +36,5 @@ export function createGitOid(read: ReadVerified): GitOid {
     return hash.digest('hex')
   }
 
-  return (file, context) => {
-    const { sha256 } = file.blob
-    const oid = known.get(sha256) ?? compute(file, context)
-    known.set(sha256, oid)
-    oid.catch(() => {
-      known.delete(sha256)
-    })
-    return oid
-  }
+  return (file, context) => once(file.blob.sha256, () => compute(file, context))
 }

@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import { setImmediate } from 'node:timers/promises'
 import type { Ledger, VersionFile } from '../../db/ledger.ts'
 import type { ResolvedVersion } from '../registry/resolve.ts'
+import { remembered } from './remembered.ts'
 
 const ROWS_A_TURN = 500
 const VERSIONS_KEPT = 1000
@@ -16,7 +16,7 @@ export type CountParameters = (resolved: ResolvedVersion) => Promise<Parameters>
 
 /** Counts a version's parameters when they are first asked for, some rows of the ledger in each turn. */
 export function createCountParameters(ledger: Ledger): CountParameters {
-  const known = new LRUCache<string, Promise<Parameters>>({ max: VERSIONS_KEPT })
+  const once = remembered<Parameters>(VERSIONS_KEPT)
 
   async function addUp(file: VersionFile, counts: Map<string, number>): Promise<void> {
     let after = ''
@@ -39,13 +39,5 @@ export function createCountParameters(ledger: Ledger): CountParameters {
     return { parameters: Object.fromEntries(counts), total: version.parameters }
   }
 
-  return (resolved) => {
-    const { revision } = resolved.version
-    const counted = known.get(revision) ?? count(resolved)
-    known.set(revision, counted)
-    counted.catch(() => {
-      known.delete(revision)
-    })
-    return counted
-  }
+  return (resolved) => once(resolved.version.revision, () => count(resolved))
 }
