@@ -104,31 +104,6 @@ export function repoRoutes(plain: FastifyInstance, strongroom: Strongroom): void
       return {}
     },
   )
-
-  // A card is text like any other, which nothing here parses: so there is nothing to say of its YAML, and no bomb in it.
-  app.post(
-    '/api/validate-yaml',
-    {
-      config: { access: 'any_token' },
-      // As JSON, each byte of the card may take six.
-      bodyLimit: Math.max(config.MAX_SIDECAR_BYTES * 2, 1024 * 1024),
-      schema: {
-        operationId: 'hubValidateYaml',
-        tags,
-        summary: 'Nothing is asked of a model card but that it is text',
-        response: hubAnswers(
-          {
-            200: Type.Object({
-              errors: Type.Array(Type.String()),
-              warnings: Type.Array(Type.String()),
-            }),
-          },
-          ...[401, 413],
-        ),
-      },
-    },
-    () => ({ errors: [], warnings: [] }),
-  )
 }
 
 function requireModel({ type }: RepoBody): void {

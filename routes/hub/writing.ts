@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { GitOid } from '../../src/hub/git-oid.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { branchRoutes } from './branches.ts'
+import { cardRoute } from './card.ts'
 import { commitRoutes } from './commit.ts'
 import { lfsRoutes } from './lfs.ts'
 import { preuploadRoutes } from './preupload.ts'
@@ -16,6 +17,7 @@ export async function writingRoutes(
   gitOid: GitOid,
 ): Promise<void> {
   repoRoutes(app, strongroom)
+  await cardRoute(app, strongroom)
   preuploadRoutes(app, strongroom, gitOid)
   await lfsRoutes(app, strongroom)
   await commitRoutes(app, strongroom)
