@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { asking, fillForReading, newToken } from './hub-clients/fill.ts'
+import { asking, fillForReading, tokensFor } from './hub-clients/fill.ts'
 import { runJavascriptSteps } from './hub-clients/javascript.ts'
 import { pythonEnv } from './hub-clients/python-env.ts'
 import { runSteps, type Setting, type Step } from './hub-clients/run-steps.ts'
@@ -37,13 +37,9 @@ function hub(version: string, xet?: string): Client {
         xet === undefined
           ? await pythonEnv(pins, { without: ['hf_xet'], limitMs: INSTALL_LIMIT_MS })
           : await pythonEnv([...pins, `hf_xet==${xet}`], { limitMs: INSTALL_LIMIT_MS })
-      const env = {
-        ...(await fillForReading(ask, setting.folder)),
-        READER: await newToken(ask, 'reader', 'acme/*'),
-      }
+      await fillForReading(ask, setting.folder)
       const found: Step[] = []
-      for (const script of SCRIPTS)
-        found.push(...(await runSteps(python, script, { ...setting, env })))
+      for (const script of SCRIPTS) found.push(...(await runSteps(python, script, setting)))
       return found
     },
   }
@@ -63,7 +59,7 @@ const HUBS = [
 
 const JAVASCRIPT: Client = {
   name: '2.17.5',
-  steps: (setting) => runJavascriptSteps({ ...setting, token: `hf_${setting.token}` }),
+  steps: (setting) => runJavascriptSteps(setting),
 }
 
 const TRANSFORMERS: Client = {
@@ -84,11 +80,18 @@ const TRANSFORMERS: Client = {
 
 async function stepsOf({ name, steps }: Client): Promise<readonly Step[]> {
   const folder = await mkdtemp(join(tmpdir(), 'hub-matrix-'))
-  const server = await startServer(folder, { STRONGROOM_DETECTOR: '' })
+  const server = await startServer(folder, {
+    STRONGROOM_DETECTOR: '',
+    // So that what is large to the steps comes in parts.
+    STRONGROOM_UPLOAD_PART_BYTES: '8MiB',
+  })
   try {
     const ask = asking(server.url, TOKEN)
-    const token = await newToken(ask, 'writer', 'acme/*')
-    const setting = { endpoint: server.url, token, folder: join(folder, 'client') }
+    const setting = {
+      endpoint: server.url,
+      folder: join(folder, 'client'),
+      ...(await tokensFor(ask, TOKEN)),
+    }
     const found = await steps(setting, ask)
     for (const { operation, outcome, why } of found)
       if (outcome === 'failed') console.error(`\n${name}: ${operation}\n${why ?? ''}`)

@@ -23,10 +23,23 @@ export function asking(url: string, token: string): Ask {
 }
 
 /** The secret of a new token. */
-export async function newToken(ask: Ask, role: string, scope: string): Promise<string> {
+async function newToken(ask: Ask, role: string, scope: string): Promise<string> {
   const name = `${role} of ${scope}`
   const made = await ask('POST', '/v1/tokens', { name, role, scope, expires_at: null })
   return (made as { token: string }).token
+}
+
+/** The token of a writer below `acme/`, and the variables that the steps want. */
+export async function tokensFor(
+  ask: Ask,
+  admin: string,
+): Promise<{ readonly token: string; readonly env: Readonly<Record<string, string>> }> {
+  const env = {
+    ADMIN: admin,
+    AUDITOR: await newToken(ask, 'auditor', '*'),
+    READER: await newToken(ask, 'reader', 'acme/*'),
+  }
+  return { token: await newToken(ask, 'writer', 'acme/*'), env }
 }
 
 const VALUES = 4096
@@ -67,13 +80,8 @@ async function publish(ask: Ask, ref: string, files: ReturnType<typeof modelFile
 /**
  * What the reading steps read, published through the registry's own API: `acme/model` 1.0 (tag `stable`) and 2.0,
  * `hidden/model`; the files of both versions also in `folder/published`.
- *
- * @returns the variables that the steps want.
  */
-export async function fillForReading(
-  ask: Ask,
-  folder: string,
-): Promise<Readonly<Record<string, string>>> {
+export async function fillForReading(ask: Ask, folder: string): Promise<void> {
   await ask('PUT', '/v1/owners/acme/policy', { sidecars: true })
   for (const [version, seed] of [
     ['1.0', 1],
@@ -91,5 +99,4 @@ export async function fillForReading(
   const single = await readFile(join(folder, 'published/1.0/adapter/adapter_model.safetensors'))
   await publish(ask, 'acme/single/1.0', new Map([['model.safetensors', new Uint8Array(single)]]))
   await publish(ask, 'hidden/model/1.0', new Map([['model.safetensors', new Uint8Array(single)]]))
-  return { AUDITOR: await newToken(ask, 'auditor', '*') }
 }

@@ -170,7 +170,8 @@ def whoami():
 @step
 def auth_check_write():
     """A reader's token is told that it may not write"""
-    raised(HfHubHTTPError, offered(api.auth_check, "write"), MODEL, write=True)
+    reader = HfApi(token=os.environ["READER"])
+    raised(HfHubHTTPError, offered(reader.auth_check, "write"), MODEL, write=True)
 
 
 @step

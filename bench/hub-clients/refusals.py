@@ -1,7 +1,10 @@
-"""What is refused, and what a user reads then. REASON_… are words of the registry that must reach the user."""
+"""What is refused, and what a user reads then."""
 
+import io
 import json
+import os
 import pickle
+import zipfile
 
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
@@ -49,9 +52,6 @@ def pickle_as_data():
 @step
 def torch_archive():
     """A torch archive under an innocent name is refused"""
-    import io
-    import zipfile
-
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("model/data.pkl", PICKLE)
@@ -116,16 +116,8 @@ def all_or_nothing():
 
 
 @step
-def bad_card():
-    """A card whose metadata do not parse is refused before anything is sent"""
-    raised((HfHubHTTPError, ValueError), push, "README.md", b"---\na: [\n---\n# A card\n")
-
-
-@step
 def reader():
     """A reader's token writes nothing, and its user reads why"""
-    import os
-
     addition = CommitOperationAdd("config.json", b"{}")
     api_of_reader = HfApi(token=os.environ["READER"])
     error = raised(HfHubHTTPError, api_of_reader.create_commit, MODEL, [addition], commit_message="Not mine")

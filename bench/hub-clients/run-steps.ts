@@ -21,8 +21,8 @@ export interface Setting {
   readonly token: string
   /** The client's home and everything that it writes. */
   readonly folder: string
-  /** More variables for the script. */
-  readonly env?: Readonly<Record<string, string>>
+  /** More variables: ADMIN, AUDITOR and READER hold tokens of theirs. */
+  readonly env: Readonly<Record<string, string>>
 }
 
 const run = promisify(execFile)

@@ -1,5 +1,6 @@
 """What a writer does, whichever way the client uploads: Xet where hf_xet is installed and not disabled, else LFS."""
 
+import os
 import threading
 
 from huggingface_hub import (
@@ -270,11 +271,13 @@ def no_repository():
 
 @step
 def delete_repository():
-    """A repository is deleted, and is then not there"""
-    api.delete_repo("acme/twin")
+    """A repository is deleted by an admin, and is then not there"""
+    same(raised(HfHubHTTPError, api.delete_repo, "acme/twin").response.status_code, 403)
+    admin = HfApi(token=os.environ["ADMIN"])
+    admin.delete_repo("acme/twin")
     raised(RepositoryNotFoundError, api.model_info, "acme/twin")
-    raised(RepositoryNotFoundError, api.delete_repo, "acme/twin")
-    api.delete_repo("acme/twin", missing_ok=True)
+    raised(RepositoryNotFoundError, admin.delete_repo, "acme/twin")
+    admin.delete_repo("acme/twin", missing_ok=True)
 
 
 run()

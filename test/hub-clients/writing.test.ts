@@ -1,19 +1,9 @@
 import t from 'tap'
-import { asking, newToken } from '../../bench/hub-clients/fill.ts'
-import { ADMIN, startServer } from '../helpers/server.ts'
-import { clients, drive } from './drive.ts'
+import { drive } from './drive.ts'
 
-const WAYS = {
-  'by LFS, where Xet is disabled': { HF_HUB_DISABLE_XET: '1' },
-  'by Xet, with no variable but the endpoint': {},
-}
-
-for (const [way, env] of Object.entries(WAYS)) {
-  t.test(`huggingface_hub writes ${way}`, async (t) => {
-    const python = await clients(t)
-    if (python === undefined) return
-    const server = await startServer(t)
-    const token = await newToken(asking(server.url, ADMIN), 'writer', 'acme/*')
-    await drive(t, python, 'writing.py', server, { token, env })
-  })
-}
+t.test('huggingface_hub writes by LFS, large files in parts, where Xet is disabled', (t) =>
+  drive(t, 'writing.py', {
+    env: { HF_HUB_DISABLE_XET: '1' },
+    settings: { STRONGROOM_UPLOAD_PART_BYTES: '8MiB' },
+  }),
+)
