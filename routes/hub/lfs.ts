@@ -95,7 +95,7 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
       '/:owner/:repo/info/lfs/objects/batch',
       {
         ...OWNED,
-        config: { access: 'publish', changesNothing: true },
+        config: { access: 'publish' },
         bodyLimit: BODY_BYTES,
         schema: {
           operationId: 'hubLfsBatch',

@@ -57,7 +57,7 @@ export function preuploadRoutes(
   app.post(
     '/api/models/:owner/:name/preupload/:rev',
     {
-      config: { access: 'publish', changesNothing: true },
+      config: { access: 'publish' },
       bodyLimit: BODY_BYTES,
       schema: {
         operationId: 'hubPreupload',
