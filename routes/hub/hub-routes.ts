@@ -4,6 +4,7 @@ import type { Strongroom } from '../../src/strongroom.ts'
 import type { ServeBytes } from '../serve-bytes.ts'
 import { modelListRoute } from './model-list.ts'
 import { modelRoutes } from './models.ts'
+import { pageRoutes } from './pages.ts'
 import { pathsInfoRoute } from './paths-info.ts'
 import { resolveRoutes } from './resolve.ts'
 import { shardHeadersRoute } from './shard-headers.ts'
@@ -25,5 +26,6 @@ export async function hubRoutes(
   await pathsInfoRoute(app, strongroom, gitOid)
   shardHeadersRoute(app, strongroom)
   whoamiRoutes(app, strongroom)
+  pageRoutes(app)
   await writingRoutes(app, strongroom, gitOid)
 }
