@@ -129,6 +129,9 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
     (request) =>
       entering(request, request.params.rev, async (checkpoint) => {
         const tag = parseTagName(request.params.rev)
+        const { owner, name } = checkpoint
+        const known = await ledger.checkpoint(owner, name)
+        if (known?.branches.includes(tag) === true) throw notFound('tag')
         await deleteTag(ledger, requestOf(request, checkpoint, tag))
         return {}
       }),
