@@ -47,17 +47,18 @@ export async function* readJsonLines(
         await line.take(chunk.subarray(at, end))
         at = end + 1
         if (newline < 0) continue
+        // Blank ones too: they are read and cost as much.
+        if (++lines > limits.maxLines) throw tooManyLines(limits.maxLines)
         const done = line.finish()
-        if (done !== undefined) {
-          if (++lines > limits.maxLines) throw tooManyLines(limits.maxLines)
-          yield done
-        }
+        if (done !== undefined) yield done
         await line.discard()
         line = createLine(limits.maxContentBytes, openSpool)
       }
     }
     const last = line.finish()
-    if (last !== undefined) yield last
+    if (last === undefined) return
+    if (++lines > limits.maxLines) throw tooManyLines(limits.maxLines)
+    yield last
   } finally {
     await line.discard()
   }
@@ -65,24 +66,25 @@ export async function* readJsonLines(
 
 function createLine(maxContentBytes: number, openSpool: () => Promise<Spool>) {
   const placeholder = randomUUID()
-  /** The line without its content; what there is of a string that hasn't ended is in it too. */
-  let kept: Uint8Array[] = []
+  /** The line without its content; what there is of a string that hasn't ended is in it too. It grows as it must. */
+  let kept = Buffer.alloc(0)
   let keptBytes = 0
   let isString = false
   let isEscaped = false
   let stringBytes = 0
-  /** The line up to the string that is being read. */
-  let before = { pieces: 0, bytes: 0 }
+  /** Where in the line the string begins that is being read. */
+  let stringBegin = 0
   let content:
     { readonly spool: Spool; readonly base64: ReturnType<typeof createBase64> } | undefined
   let isContent = false
 
   function keep(bytes: Uint8Array): void {
-    if (bytes.length === 0) return
-    keptBytes += bytes.length
-    if (keptBytes > MAX_LINE_BYTES)
+    const end = keptBytes + bytes.length
+    if (end > MAX_LINE_BYTES)
       throw invalidField('body', 'has a line that is too long', 'The commit is not valid.')
-    kept.push(Uint8Array.from(bytes))
+    if (end > kept.length) kept = Buffer.concat([kept], Math.max(256, end * 2))
+    kept.set(bytes, keptBytes)
+    keptBytes = end
   }
 
   /** The string that is being read is content: what came of it so far is taken out of the line. */
@@ -91,11 +93,10 @@ function createLine(maxContentBytes: number, openSpool: () => Promise<Spool>) {
       throw invalidField('body', 'has two contents in one line', 'The commit is not valid.')
     content = { spool: await openSpool(), base64: createBase64(maxContentBytes) }
     isContent = true
-    const begun = Buffer.concat(kept.slice(before.pieces))
-    kept = kept.slice(0, before.pieces)
-    keptBytes = before.bytes
+    const begun = content.base64.decode(kept.subarray(stringBegin, keptBytes))
+    keptBytes = stringBegin
     keep(Buffer.from(placeholder))
-    await content.spool.append(content.base64.decode(begun))
+    await content.spool.append(begun)
   }
 
   async function takeOfString(bytes: Uint8Array): Promise<void> {
@@ -108,18 +109,18 @@ function createLine(maxContentBytes: number, openSpool: () => Promise<Spool>) {
     if (stringBytes > MAX_STRING_BYTES) await beginContent()
   }
 
-  /** The next quote that ends the string; backslashes hide the byte behind them. */
+  /** The next quote that ends the string; backslashes hide the byte behind them. Each byte is looked at once. */
   function endOfString(bytes: Uint8Array, from: number): number {
+    let quote = -1
     for (let at = from; ;) {
       if (isEscaped) {
         if (at >= bytes.length) return -1
         isEscaped = false
         at += 1
       }
-      const quote = bytes.indexOf(QUOTE, at)
-      const end = quote < 0 ? bytes.length : quote
-      const backslash = bytes.subarray(at, end).indexOf(BACKSLASH)
-      if (backslash < 0) return quote
+      if (quote < at) quote = indexOrEnd(bytes, QUOTE, at)
+      const backslash = bytes.subarray(at, quote).indexOf(BACKSLASH)
+      if (backslash < 0) return quote === bytes.length ? -1 : quote
       at += backslash + 1
       isEscaped = true
     }
@@ -135,7 +136,7 @@ function createLine(maxContentBytes: number, openSpool: () => Promise<Spool>) {
           at = end
           isString = quote >= 0
           stringBytes = 0
-          before = { pieces: kept.length, bytes: keptBytes }
+          stringBegin = keptBytes
           continue
         }
         const quote = endOfString(bytes, at)
@@ -151,7 +152,7 @@ function createLine(maxContentBytes: number, openSpool: () => Promise<Spool>) {
     },
     /** Undefined for a blank line. */
     finish(): Line | undefined {
-      const text = Buffer.concat(kept).toString()
+      const text = kept.toString('utf8', 0, keptBytes)
       if (text.trim() === '') return undefined
       content?.base64.finish()
       let value: unknown
@@ -166,6 +167,11 @@ function createLine(maxContentBytes: number, openSpool: () => Promise<Spool>) {
       await content?.spool.discard()
     },
   }
+}
+
+function indexOrEnd(bytes: Uint8Array, byte: number, from: number): number {
+  const index = bytes.indexOf(byte, from)
+  return index < 0 ? bytes.length : index
 }
 
 const ALPHABET = /^[A-Za-z0-9+/]*$/
@@ -201,6 +207,8 @@ export function createBase64(maxBytes: number) {
       const escape = text.endsWith('\\') ? '\\' : ''
       text = text.slice(0, text.length - escape.length)
       if (text.includes('\\')) text = text.replaceAll('\\/', '/')
+      // One that is left would be taken for another escape, together with what comes next.
+      if (text.includes('\\')) throw invalid()
       const whole = text.length - (text.length % 4)
       rest = text.slice(whole) + escape
       return decodeText(text.slice(0, whole))
