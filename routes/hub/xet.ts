@@ -177,6 +177,28 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
         }
       },
     )
+    // What clients ask before they upload a chunk or a xorb: nothing is known here of what others uploaded.
+    for (const [method, what, operationId] of [
+      ['GET', 'chunks', 'xetFindChunk'],
+      ['POST', 'xorb-grants', 'xetGrantXorb'],
+    ] as const)
+      raw.route({
+        method,
+        exposeHeadRoute: false,
+        url: `/cas/:nonce/v1/${what}/default/:hash`,
+        config: open,
+        schema: {
+          operationId,
+          tags,
+          summary: `Never anything but 404: the client uploads what it asks for`,
+          params: XorbParams,
+          response: hubAnswers({}, 401, 403, 404),
+        },
+        handler: async (request) => {
+          await uploadOf(request as CasRequest)
+          throw notFound('upload')
+        },
+      })
     registered()
   })
 
