@@ -9,7 +9,7 @@ import { notFound, type ResolvedVersion } from '../registry/resolve.ts'
 import { kindOf } from '../registry/file-kinds.ts'
 import type { FileKind } from '../vault/judging.ts'
 import type { CommitHeader, CommitOperation } from './commit-lines.ts'
-import { requireAdmissibleName } from './file-verdict.ts'
+import { naming, requireAdmissibleName } from './file-verdict.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
 import type { XetSessions } from './xet-sessions.ts'
@@ -131,6 +131,8 @@ export function createCommit(parts: {
                   body: line.content(),
                   announcedBytes: undefined,
                   expected: undefined,
+                }).catch((error: unknown) => {
+                  throw naming(path, error)
                 })
           changes.push({ kind: 'put', path, sha256 })
         }

@@ -47,11 +47,19 @@ export function judgeBeginning({ path, kind, sizeBytes, sample }: FileToCome): v
     judge({ path, kind, sizeBytes, sample })
   } catch (error) {
     if (!(error instanceof SafetensorsError)) throw error
-    const { message, facts } = refusalOf(error, { path, kind })
-    const isPickle = PICKLES.has(facts['looks_like'])
-    throw refused(path, isPickle ? `${message}. ${PICKLE_CURE}` : message, facts)
+    const refusal = refusalOf(error, { path, kind })
+    throw refused(path, withCure(refusal), refusal.facts)
   }
 }
+
+/** The refusal of a file that came with others, in a sentence that says which it is. */
+export function naming(path: string, error: unknown): unknown {
+  if (!(error instanceof RegistryError) || error.code !== 'INVALID_SAFETENSORS') return error
+  return new RegistryError(error.code, `${path}: ${withCure(error)}`, error.facts, error)
+}
+
+const withCure = ({ message, facts }: RegistryError): string =>
+  PICKLES.has(facts['looks_like']) ? `${message}. ${PICKLE_CURE}` : message
 
 function judge({ kind, sizeBytes, sample }: FileToCome): void {
   const isWhole = sample.length >= sizeBytes
