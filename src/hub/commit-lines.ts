@@ -1,5 +1,11 @@
 import { invalidField, RegistryError } from '../errors.ts'
-import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../registry/names.ts'
+import {
+  type FilePath,
+  MAX_PATH_BYTES,
+  parseFilePath,
+  parseSha256,
+  type Sha256,
+} from '../registry/names.ts'
 import { createBase64, type Line } from './json-lines.ts'
 
 export interface CommitHeader {
@@ -38,7 +44,8 @@ export async function* readCommit(
     const fields = asFields(value, at)
     if (line.content !== undefined && (key !== 'file' || !isPlaceOf(line, fields)))
       throw invalid(at, 'has a string that is too long')
-    yield operationOf(String(key), fields, line, { at, maxContentBytes })
+    if (typeof key !== 'string') throw invalid(at, 'has no key')
+    yield operationOf(key, fields, line, { at, maxContentBytes })
   }
 }
 
@@ -82,7 +89,7 @@ function operationOf(
     }
     case 'deletedFile':
     case 'deletedFolder':
-      return { key, path: text('path').replace(/\/+$/, '') }
+      return { key, path: deletedPathOf(text('path'), at) }
     default:
       throw invalid(at, 'has a key that is not known')
   }
@@ -97,6 +104,13 @@ function pathOf(path: string): FilePath {
     const told = JSON.stringify(path.slice(0, 200).toWellFormed())
     throw new RegistryError(error.code, `${error.message} (${told})`, error.facts, error)
   }
+}
+
+/** Clients write a folder with a slash behind it, and all of the files as `/` or `.`. */
+function deletedPathOf(path: string, at: number): string {
+  // There can be thousands of them, and none that is longer is there.
+  if (path.length > MAX_PATH_BYTES + 1) throw invalid(at, 'has a path that is too long')
+  return path.replace(/\/+$/, '')
 }
 
 function parentOf(parent: string | undefined, at: number): string | undefined {

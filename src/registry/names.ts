@@ -23,7 +23,7 @@ export interface CheckpointName {
 
 const MAX_NAME_CHARACTERS = 96
 const MAX_VERSION_CHARACTERS = 128
-const MAX_PATH_BYTES = 512
+export const MAX_PATH_BYTES = 512
 
 /** First segments of the server's own routes. */
 const RESERVED_OWNERS: ReadonlySet<string> = new Set([
