@@ -20,7 +20,9 @@ UNKNOWN = 2  # what a shell command ends with that doesn't know a word
 
 def ended(*words, cwd=None):
     command = [COMMAND, *map(str, words)]
-    return subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, check=False, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
 
 
 def hf(*words, cwd=None):
@@ -50,8 +52,9 @@ def hf_whoami():
 def hf_create():
     """`hf repos create` makes a repository"""
     made = "acme/made-in-a-shell"
-    first_of(("repos", "create", made), ("repo", "create", made), ("repo", "create", made, "--yes"))
-    same(api.repo_exists("acme/made-in-a-shell"), True)
+    old = ("repo", "create", "made-in-a-shell", "--organization", "acme", "--yes")
+    first_of(("repos", "create", made), old, ("repo", "create", made))
+    same(api.repo_exists(made), True)
 
 
 @step

@@ -62,14 +62,18 @@ def run():
         print(json.dumps(told), file=results, flush=True)
 
 
+def brief(value):
+    return repr(value)[:1000]
+
+
 def same(actual, expected):
     if actual != expected:
-        raise AssertionError(f"{actual!r} is not {expected!r}")
+        raise AssertionError(f"{brief(actual)} is not {brief(expected)}")
 
 
 def holds(part, whole):
     if part not in whole:
-        raise AssertionError(f"{part!r} is not in {whole!r}")
+        raise AssertionError(f"{part!r} is not in {brief(whole)}")
 
 
 def raised(kind, function, *args, **kwargs):
