@@ -5,6 +5,7 @@ import { type Principal, principalById } from '../../src/access/principal.ts'
 import { invalidField, RegistryError } from '../../src/errors.ts'
 import type { LargeObject } from '../../src/hub/assemblies.ts'
 import type { Grant } from '../../src/hub/grants.ts'
+import { requireSame } from '../../src/hub/same-bytes.ts'
 import { isWeightsHeld } from '../../src/hub/weights-held.ts'
 import {
   type CheckpointName,
@@ -188,6 +189,10 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
       '/api/lfs/object/:grant',
       {
         ...put,
+        onRequest: async (request: GrantRequest) => {
+          const { grant } = await redeem(request, 'put')
+          await requireFits(request, grant.size)
+        },
         schema: {
           ...put.schema,
           operationId: 'hubLfsPut',
@@ -195,19 +200,15 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
         },
       },
       async (request: GrantRequest, reply) => {
-        const { grant, principal, object } = await redeem(request, 'put')
-        await requireFits(request, grant.size)
-        // What this address was for is done: the same bytes again change nothing.
-        if (await isHeld(principal.tokenId, object.oid, grant.size, object.checkpoint)) return {}
+        const { principal, object } = await redeem(request, 'put')
         const { oid, sizeBytes, ...file } = object
-        await entering(request, reply, object, () =>
-          hub.stage({
-            ...file,
-            body: bodyOf(strongroom, request),
-            announcedBytes: sizeBytes,
-            expected: oid,
-          }),
-        )
+        await entering(request, reply, object, async () => {
+          const body = bodyOf(strongroom, request)
+          // What this address was for is done: the same bytes again change nothing.
+          if (await isHeld(principal.tokenId, oid, sizeBytes, file.checkpoint))
+            await requireSame(body, object)
+          else await hub.stage({ ...file, body, announcedBytes: sizeBytes, expected: oid })
+        })
         return {}
       },
     )
@@ -215,6 +216,10 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
       '/api/lfs/part/:grant',
       {
         ...put,
+        onRequest: async (request: GrantRequest) => {
+          const { grant } = await redeem(request, 'part')
+          await requireFits(request, assemblies.partBytes(grant.size) ?? 0)
+        },
         schema: {
           ...put.schema,
           operationId: 'hubLfsPart',
@@ -223,7 +228,6 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
       },
       async (request: GrantRequest, reply) => {
         const { grant, object } = await redeem(request, 'part')
-        await requireFits(request, assemblies.partBytes(grant.size) ?? 0)
         await entering(request, reply, object, () =>
           assemblies.takePart(object, grant.part, bodyOf(strongroom, request)),
         )

@@ -34,6 +34,8 @@ interface Assembly {
 }
 
 const MAX_PARTS = 100
+/** A longer header takes memory that is shared out when the whole is judged. */
+const JUDGED_EARLY_BYTES = 1024 * 1024
 const SWEEP_EVERY_MS = 60_000
 
 export function createAssemblies(parts: {
@@ -81,21 +83,31 @@ export function createAssemblies(parts: {
       } catch (error) {
         throw error instanceof SafetensorsError ? refusalOf(error, object) : error
       }
-      isRead = validator.header !== undefined
+      const { header, headerBytes = 0 } = validator
+      isRead = header !== undefined || headerBytes > JUDGED_EARLY_BYTES
     }
   }
 
-  async function complete(
+  const countOf = (sizeBytes: number): number =>
+    Math.ceil(sizeBytes / (partBytes(sizeBytes) ?? sizeBytes))
+
+  async function putTogether(
+    key: string,
     { oid, sizeBytes, ...file }: LargeObject,
-    assembled: Assembly['parts'],
+    assembly: Assembly,
   ): Promise<Sha256> {
-    const count = Math.ceil(sizeBytes / (partBytes(sizeBytes) ?? sizeBytes))
-    if (assembled.size < count)
-      throw new RegistryError('INVALID_REQUEST', 'Parts of this object are missing.', {
-        errors: [{ field: 'body.parts', detail: 'must all be uploaded' }],
-      })
-    const body = inOrder(assembled, count)
-    return stage({ ...file, body, announcedBytes: sizeBytes, expected: oid })
+    try {
+      const body = inOrder(assembly.parts, countOf(sizeBytes))
+      const sha256 = await stage({ ...file, body, announcedBytes: sizeBytes, expected: oid })
+      await forget(key)
+      return sha256
+    } catch (error) {
+      if (isBusy(error)) {
+        assembly.completing = undefined
+        assembly.lastUsed = performance.now()
+      } else await forget(key)
+      throw error
+    }
   }
 
   return {
@@ -127,10 +139,14 @@ export function createAssemblies(parts: {
       assembly.parts.set(part, scratch)
       await before?.discard()
     },
-    complete: (object) => {
+    complete: async (object) => {
       const key = keyOf(object)
-      const assembly = assemblies.get(key) ?? newAssembly()
-      assembly.completing ??= complete(object, assembly.parts).finally(() => forget(key))
+      const assembly = assemblies.get(key)
+      if (assembly === undefined || assembly.parts.size < countOf(object.sizeBytes))
+        throw new RegistryError('INVALID_REQUEST', 'Parts of this object are missing.', {
+          errors: [{ field: 'body.parts', detail: 'must all be uploaded' }],
+        })
+      assembly.completing ??= putTogether(key, object, assembly)
       return assembly.completing
     },
     close: async () => {
@@ -139,6 +155,10 @@ export function createAssemblies(parts: {
     },
   }
 }
+
+/** The client tries again, with the parts that are here. */
+const isBusy = (error: unknown): boolean =>
+  error instanceof RegistryError && error.code === 'TOO_MANY_REQUESTS'
 
 const newAssembly = (): Assembly => ({ parts: new Map(), lastUsed: 0, completing: undefined })
 

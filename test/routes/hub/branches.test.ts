@@ -23,7 +23,7 @@ async function refsOf(repo: string): Promise<Record<string, unknown>> {
   const answer = await writer.send('GET', `/api/models/${repo}/refs`)
   const { branches, tags } = (await answer.json()) as Refs
   return Object.fromEntries<unknown>(
-    [...branches, ...tags].map(({ ref, targetCommit }) => [ref, targetCommit]),
+    [...branches, ...tags].map(({ ref, targetCommit }) => [String(ref), targetCommit]),
   )
 }
 const tagsOf = async (repo: string): Promise<unknown> =>
