@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Ledger } from '../../db/ledger.ts'
 import type { Principal } from '../access/principal.ts'
 import { invalidField, RegistryError } from '../errors.ts'
@@ -10,6 +11,7 @@ import { kindOf } from '../registry/file-kinds.ts'
 import type { FileKind } from '../vault/judging.ts'
 import type { CommitHeader, CommitOperation } from './commit-lines.ts'
 import { naming, requireAdmissibleName } from './file-verdict.ts'
+import { oneByOne } from './one-by-one.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
 import type { XetSessions } from './xet-sessions.ts'
@@ -40,8 +42,9 @@ type Change =
 
 type Files = ReadonlyMap<string, { readonly path: FilePath; readonly sha256: Sha256 }>
 
-/** Others commit at the same time: so often is a commit built anew upon what they left. */
+/** Others publish at the same time: so often is a commit built anew upon what they left. */
 const MAX_TRIES = 20
+const LOOKS_A_TURN = 50_000
 const MAX_SUMMARY = 1_000
 const MAX_DESCRIPTION = 60_000
 const LATEST = 'latest'
@@ -60,18 +63,32 @@ export function createCommit(parts: {
   readonly maxFiles: number
 }): Commit {
   const { ledger, stage, publish, xet, maxFiles } = parts
+  const turns = oneByOne()
 
   return async function commit(request) {
-    const { checkpoint, revision, principal } = request
+    const { checkpoint, revision } = request
     const branch = await branchOf(ledger, checkpoint, revision)
     const { sidecars } = await policyFor(ledger, checkpoint)
     const kind = (path: string): FileKind => kindOf(path, sidecars)
     const { header, changes } = await takeLines(request, kind)
+    const key = `${checkpoint.owner}/${checkpoint.name}`.toLowerCase()
+    return turns(key, () => land({ ...request, header, branch }, changes))
+  }
+
+  /** Commits to a checkpoint take turns in here; what is published beside them may still overtake one. */
+  async function land(
+    request: CommitRequest & {
+      readonly header: CommitHeader
+      readonly branch: string | undefined
+    },
+    changes: readonly Change[],
+  ): Promise<Committed> {
+    const { checkpoint, principal, header, branch } = request
     for (let tries = 1; ; tries++) {
       const head = await headOf(checkpoint, branch)
       requireParent(header, head)
       const before = filesOf(head)
-      const after = apply(before, changes)
+      const after = await apply(before, changes)
       await requireHeld(principal, checkpoint, changes, before)
       if (head !== undefined && isSame(before, after)) {
         const { version } = head
@@ -83,7 +100,7 @@ export function createCommit(parts: {
       }
       const version = await nextLabel(checkpoint)
       try {
-        return await publishOn({ ...request, header, branch, head, version, after })
+        return await publishOn({ ...request, head, version, after })
       } catch (error) {
         if (tries === MAX_TRIES || !isOvertaken(error)) throw error
       }
@@ -161,6 +178,7 @@ export function createCommit(parts: {
     const known = new Set([...before.values()].map(({ sha256 }) => sha256))
     for (const change of changes) {
       if (change.kind !== 'put' || known.has(change.sha256)) continue
+      await setImmediate()
       if ((await ledger.blobHeldBy(tokenId, change.sha256, checkpoint)) === undefined) {
         const why = xet.refusalOf(tokenId, checkpoint, change.sha256)
         throw invalidField(
@@ -277,9 +295,16 @@ const filesOf = (head: ResolvedVersion | undefined): Files =>
     ]),
   )
 
-function apply(before: Files, changes: readonly Change[]): Files {
+/** Thousands of folders may be looked for among as many files: others get their turn meanwhile. */
+async function apply(before: Files, changes: readonly Change[]): Promise<Files> {
   const files = new Map(before)
+  let looks = 0
   for (const change of changes) {
+    looks += change.kind === 'delete_folder' ? files.size : 1
+    if (looks >= LOOKS_A_TURN) {
+      looks = 0
+      await setImmediate()
+    }
     if (change.kind === 'put') files.set(change.path, change)
     else if (change.kind === 'delete') {
       if (!files.delete(change.path)) throw notFound('file')
