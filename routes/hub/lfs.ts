@@ -1,4 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { type Principal, principalById } from '../../src/access/principal.ts'
@@ -34,6 +35,8 @@ import { OWNED } from './owned-address.ts'
 
 const LFS_JSON = 'application/vnd.git-lfs+json'
 const MAX_OBJECTS = 1000
+/** Of all objects in one answer, each with an address of some 300 bytes. */
+const MAX_PARTS = 10_000
 const BODY_BYTES = 1024 * 1024
 
 const BatchObject = Type.Object(
@@ -113,9 +116,13 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
           throw invalidField('body.operation', 'must be `upload`; downloads go by `resolve`')
         const checkpoint = repoOfGit(request, request.params)
         await requireThere(checkpoint)
+        requireFew(objects)
         const answers = []
-        for (const object of objects)
+        for (const object of objects) {
           answers.push(await placeFor(request, principalOf(request), checkpoint, object))
+          // Signing a hundred addresses takes a few milliseconds.
+          await setImmediate()
+        }
         reply.type(LFS_JSON)
         return { transfer: 'basic', objects: answers }
       },
@@ -242,6 +249,21 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
   async function requireThere({ owner, name }: CheckpointName): Promise<void> {
     const known = await ledger.checkpoint(owner, name)
     if (known === undefined || known.isDeleted) throw notFound('checkpoint')
+  }
+
+  /** @throws {RegistryError} TOO_LARGE where the answer would be. */
+  function requireFew(objects: readonly Static<typeof BatchObject>[]): void {
+    const parts = objects.map(({ size }) =>
+      Math.ceil(size / (assemblies.partBytes(size) ?? Infinity)),
+    )
+    if (parts.reduce((sum, each) => sum + each, 0) > MAX_PARTS)
+      throw new RegistryError(
+        'TOO_LARGE',
+        'These objects have too many parts for one answer; ask for fewer.',
+        {
+          limit: MAX_PARTS,
+        },
+      )
   }
 
   const isHeld = (

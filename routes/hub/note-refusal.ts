@@ -26,15 +26,15 @@ export function noteRefusal(
   })
 }
 
-export function noteRefusals<T>(
+export async function noteRefusals<T>(
   strongroom: Strongroom,
   request: FastifyRequest,
   checkpoint: CheckpointName,
   rev: string,
-  act: () => T,
-): T {
+  act: () => Promise<T>,
+): Promise<T> {
   try {
-    return act()
+    return await act()
   } catch (error) {
     noteRefusal(strongroom, request, checkpoint, rev, error)
     throw error

@@ -73,7 +73,7 @@ export function preuploadRoutes(
       const checkpoint = writableRepo(request, params)
       const head = await followRev(strongroom, request, reply, params)
       const { sidecars } = await policyFor(ledger, checkpoint)
-      const planned = noteRefusals(strongroom, request, checkpoint, params.rev, () =>
+      const planned = await noteRefusals(strongroom, request, checkpoint, params.rev, () =>
         planUpload(
           body.files.map(({ path, size, sample = '' }) => ({
             path,

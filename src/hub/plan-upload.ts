@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { parseFilePath } from '../registry/names.ts'
 import type { FileKind } from '../vault/judging.ts'
 import { type FileToCome, judgeBeginning, refused } from './file-verdict.ts'
@@ -11,35 +12,43 @@ export interface PlannedFile {
   readonly leftOut: string | undefined
 }
 
+/** Each is judged by its first bytes, in a millisecond at most. */
+const FILES_A_TURN = 16
+
 /**
  * Plans the upload of files that a client is about to push. A push of nothing but what has to be left out is refused: the
  * person who pushes means just that file.
  *
  * @throws {RegistryError} INVALID_REQUEST, INVALID_NAME with a sentence for that person.
  */
-export function planUpload(
+export async function planUpload(
   files: readonly Omit<FileToCome, 'kind'>[],
   kindOf: (path: string) => FileKind,
   maxSidecarBytes: number,
-): readonly PlannedFile[] {
-  const planned = files.map((file): PlannedFile => {
-    const { path } = file
-    const kind = kindOf(path)
-    const mode = kind === 'safetensors' && file.sizeBytes > 0 ? 'lfs' : 'regular'
-    const byName = judgeName(path)
-    if (byName?.verdict === 'left_out') return { path, mode, leftOut: byName.why }
-    if (byName !== undefined) throw refused(path, byName.why)
-    parseFilePath(path)
-    if (kind !== 'safetensors' && file.sizeBytes > maxSidecarBytes)
-      throw refused(
-        path,
-        `is larger than ${maxSidecarBytes} bytes, the most that such a file may have`,
-      )
-    judgeBeginning({ ...file, kind })
-    return { path, mode, leftOut: undefined }
-  })
+): Promise<readonly PlannedFile[]> {
+  const planned: PlannedFile[] = []
+  for (const [i, file] of files.entries()) {
+    if (i % FILES_A_TURN === FILES_A_TURN - 1) await setImmediate()
+    planned.push(planFile({ ...file, kind: kindOf(file.path) }, maxSidecarBytes))
+  }
   const [first] = planned
   if (first?.leftOut !== undefined && planned.every(({ leftOut }) => leftOut !== undefined))
     throw refused(first.path, first.leftOut)
   return planned
+}
+
+function planFile(file: FileToCome, maxSidecarBytes: number): PlannedFile {
+  const { path, kind } = file
+  const mode = kind === 'safetensors' && file.sizeBytes > 0 ? 'lfs' : 'regular'
+  const byName = judgeName(path)
+  if (byName?.verdict === 'left_out') return { path, mode, leftOut: byName.why }
+  if (byName !== undefined) throw refused(path, byName.why)
+  parseFilePath(path)
+  if (kind !== 'safetensors' && file.sizeBytes > maxSidecarBytes)
+    throw refused(
+      path,
+      `is larger than ${maxSidecarBytes} bytes, the most that such a file may have`,
+    )
+  judgeBeginning(file)
+  return { path, mode, leftOut: undefined }
 }

@@ -72,7 +72,7 @@ t.test('other bytes than were announced are refused', async (t) => {
     method: 'PUT',
     body: ReadableStream.from([bytes, Buffer.of(0)]),
     duplex: 'half',
-  } as RequestInit)
+  })
   await refusal(t, chunked, 422, null, 'INVALID_SAFETENSORS')
   t.equal((await verify(sha256(bytes), bytes.length)).status, 404)
   t.strictSame(staged(server), [])
@@ -206,6 +206,10 @@ t.test(
       'x',
     ])
       await refusal(t, await writer.send('POST', path, body), 400, null, 'INVALID_REQUEST')
+    const huge = Array.from({ length: 101 }, () => ({ oid: sha256(bytes), size: 1e15 }))
+    t.equal((await writer.batch('acme/bert', huge.slice(1))).status, 200)
+    const parts = await refusal(t, await writer.batch('acme/bert', huge), 413, null, 'TOO_LARGE')
+    t.match(parts, { limit: 10_000, error: /ask for fewer/ })
     const none = await writer.batch('acme/none', [])
     await refusal(t, none, 404, 'RepoNotFound', 'NOT_FOUND')
     for (const [role, scope] of [
