@@ -68,12 +68,9 @@ function modelFiles(seed: number): ReadonlyMap<string, Uint8Array<ArrayBuffer> |
   ])
 }
 
-const READ_BY_FETCH = 'application/octet-stream'
-
 async function publish(ask: Ask, ref: string, files: ReturnType<typeof modelFiles>): Promise<void> {
   const form = new FormData()
-  for (const [path, bytes] of files)
-    form.append('file', new Blob([bytes], { type: READ_BY_FETCH }), path)
+  for (const [path, bytes] of files) form.append('file', new Blob([bytes]), path)
   await ask('POST', `/v1/checkpoints/${ref}`, form)
 }
 

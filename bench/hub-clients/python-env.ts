@@ -46,8 +46,9 @@ export function pythonless(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 async function tell(command: string, args: readonly string[], limitMs = LIMIT_MS): Promise<string> {
-  const options = { timeout: limitMs, killSignal: 'SIGKILL', env: pythonless(process.env) } as const
-  return (await run(command, args, options)).stdout.trim()
+  const env = { ...pythonless(process.env), UV_HTTP_TIMEOUT: '15', UV_HTTP_RETRIES: '1' }
+  const { stdout } = await run(command, args, { timeout: limitMs, killSignal: 'SIGKILL', env })
+  return stdout.trim()
 }
 
 const exists = (path: string): Promise<boolean> =>
