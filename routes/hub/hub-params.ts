@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { requireScope } from '../../src/access/principal.ts'
 import type { Config } from '../../src/config.ts'
 import { RegistryError } from '../../src/errors.ts'
+import { judgeName } from '../../src/hub/refused-names.ts'
 import { commitOf, EMPTY_COMMIT, resolveHub } from '../../src/hub/revision.ts'
 import { type CheckpointName, parseCheckpointName } from '../../src/registry/names.ts'
 import { notFound, type ResolvedVersion } from '../../src/registry/resolve.ts'
@@ -48,7 +49,10 @@ function nameOrMissing(owner: string, name: string): CheckpointName {
   }
 }
 
-/** Follows the revision of the URL, and says in the answer, whatever becomes of it, where that led. */
+/**
+ * Follows the revision of the URL, and says in the answer, whatever becomes of it, where that led. Files under names that
+ * clients unpickle aren't among it: they are safetensors, as all weights are, but can be made to be a pickle at once.
+ */
 export async function followRev(
   { ledger }: Strongroom,
   request: FastifyRequest,
@@ -61,7 +65,8 @@ export async function followRev(
       ? { 'x-repo-commit': EMPTY_COMMIT }
       : { ...revisionHeaders(resolved), 'x-repo-commit': commitOf(resolved.version.revision) },
   )
-  return resolved
+  if (resolved === 'empty') return resolved
+  return { ...resolved, files: resolved.files.filter(({ path }) => judgeName(path) === undefined) }
 }
 
 /** Where clients reach this server, as they wrote it themselves unless the server was told. */

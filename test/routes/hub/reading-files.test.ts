@@ -185,3 +185,23 @@ t.test('damaged bytes are not served, nor named by a tag', async (t) => {
   const answer = await read('/api/models/acme/damaged')
   await refusal(t, answer, 500, null, 'INTEGRITY_FAILURE')
 })
+
+t.test(
+  'what clients would unpickle by its name is not among the files of a repository',
+  async (t) => {
+    // Safetensors all the same, as the registry’s own API shows.
+    await publish(server, 'acme/named/1.0', {
+      'model.safetensors': weights,
+      'pytorch_model.bin': smallFile(2),
+      'old/Weights.PT': smallFile(3),
+    })
+    const info = await jsonOf(await read('/api/models/acme/named'))
+    t.match(info, { siblings: [{ rfilename: 'model.safetensors' }] })
+    t.equal((info['siblings'] as unknown[]).length, 1)
+    for (const path of ['pytorch_model.bin', 'old/Weights.PT']) {
+      const missing = await read(`/acme/named/resolve/main/${path}`)
+      await refusal(t, missing, 404, 'EntryNotFound', 'NOT_FOUND')
+      t.equal((await read(`/v1/checkpoints/acme/named/1.0/files/${path}`)).status, 200)
+    }
+  },
+)
