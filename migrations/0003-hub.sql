@@ -6,6 +6,8 @@ ALTER TABLE checkpoints ADD COLUMN deleted_at TEXT;
 
 -- Published on a branch beside main: `latest` passes it by.
 ALTER TABLE versions ADD COLUMN is_side INTEGER NOT NULL DEFAULT 0 CHECK (is_side IN (0, 1));
+-- The version on main before another is found at once, however many there are.
+CREATE INDEX versions_on_main ON versions (checkpoint, id) WHERE is_side = 0;
 
 ALTER TABLE tags ADD COLUMN kind TEXT NOT NULL DEFAULT 'tag' CHECK (kind IN ('tag', 'branch'));
 
