@@ -72,7 +72,7 @@ export async function commitRoutes(app: FastifyInstance, strongroom: Strongroom)
             { maxLines: config.MAX_FILES * LINES_A_FILE + 1, maxContentBytes },
             hub.openSpool,
           )
-          const { outcome, commit, version } = await hub.commit({
+          const { outcome, commit, revision, version } = await hub.commit({
             principal: principalOf(request),
             address: request.ip,
             checkpoint,
@@ -80,7 +80,11 @@ export async function commitRoutes(app: FastifyInstance, strongroom: Strongroom)
             lines: readCommit(lines, maxContentBytes),
           })
           metrics.publishes.inc({ outcome: outcome === 'created' ? 'created' : 'same' })
-          reply.headers({ 'x-checkpoint-version': version, 'x-repo-commit': commit })
+          reply.headers({
+            'x-checkpoint-revision': revision,
+            'x-checkpoint-version': version,
+            'x-repo-commit': commit,
+          })
           return {
             success: true,
             commitOid: commit,

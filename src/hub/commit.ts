@@ -29,6 +29,7 @@ export interface Committed {
   /** `unchanged`: what the commit asks for is what is there. */
   readonly outcome: 'created' | 'unchanged'
   readonly commit: string
+  readonly revision: string
   readonly version: string
 }
 
@@ -95,6 +96,7 @@ export function createCommit(parts: {
         return {
           outcome: 'unchanged',
           commit: commitOf(version.revision),
+          revision: version.revision,
           version: version.version,
         }
       }
@@ -228,7 +230,8 @@ export function createCommit(parts: {
     )
     const made = await ledger.resolve(checkpoint.owner, checkpoint.name, version)
     if (made === undefined) throw notFound('version')
-    return { outcome: 'created', commit: commitOf(made.version.revision), version }
+    const { revision } = made.version
+    return { outcome: 'created', commit: commitOf(revision), revision, version }
   }
 
   /** The first of r1, r2, … that names nothing; counting begins behind the versions that there are. */
