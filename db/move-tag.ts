@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { writeAudit } from './audit.ts'
 import type { TagChange, TagDeleted, TagMove, TagMoved, TagRefusal } from './changes.ts'
 import { readCheckpoints } from './checkpoints.ts'
+import { newBranches } from './branches.ts'
 import { transaction } from './connect.ts'
 import { permits } from './permit.ts'
 import { tagProtection } from './policies.ts'
@@ -25,6 +26,7 @@ export function tagTransactions(db: Database, key: Uint8Array | undefined) {
   const checkpoints = readCheckpoints(db)
   const versions = readVersions(db)
   const tags = { ...readTags(db), ...writeTags(db) }
+  const branches = newBranches(db)
   const isProtected = tagProtection(db)
   const audit = writeAudit(db, key)
 
@@ -58,10 +60,13 @@ export function tagTransactions(db: Database, key: Uint8Array | undefined) {
     const { id, version, revision, state, withdrawnReason } = found.version
     if (state === 'withdrawn') return { outcome: 'withdrawn', reason: withdrawnReason ?? '' }
     const previous = at?.revision ?? null
-    if (expected !== undefined && expected !== previous)
+    const isStarted = branches.has(checkpoint, tag)
+    if (expected !== undefined && (expected !== previous || isStarted))
       return { outcome: 'unexpected', current: previous }
     if (revision === previous) return { outcome: 'unchanged', version, revision, previous }
-    tags.move(checkpoint, tag, id, now, kind)
+    // A branch that had nothing has something now, and stays one.
+    if (isStarted) branches.remove(checkpoint, tag)
+    tags.move(checkpoint, tag, id, now, isStarted ? 'branch' : kind)
     enter(move, judged, revision, { from: previous, to: revision, version })
     return { outcome: previous === null ? 'created' : 'moved', version, revision, previous }
   }

@@ -59,7 +59,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     if (checkpoint !== undefined && (checkpoint.owner !== owner || checkpoint.name !== name))
       return { outcome: 'spelled_differently', owner: checkpoint.owner, name: checkpoint.name }
     // The server's tag comes into being with the first version, whose name is judged before.
-    if (version === LATEST || (checkpoint && tags.find(checkpoint.id, version)))
+    if (version === LATEST || (checkpoint && isTaken(checkpoint.id, version)))
       return { outcome: 'tag_exists' }
     const existing = checkpoint && versions.find(checkpoint.id, version)
     if (existing !== undefined) return again(publication, existing, act)
@@ -75,6 +75,10 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     return admit(publication, checkpoint?.id ?? checkpoints.insert(owner, name, now), act)
   }
 
+  /** By a tag, or by a branch, which will be one once something is committed to it. */
+  const isTaken = (checkpoint: number, name: string): boolean =>
+    tags.find(checkpoint, name) !== undefined || branches.has(checkpoint, name)
+
   /** A commit is built upon what its branch names now, and moves it along. */
   function judgeCommit(
     { commit, owner, name }: Publication,
@@ -85,10 +89,11 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     if (checkpoint === undefined || checkpoint.deleted_at !== null)
       return { outcome: 'checkpoint_missing' }
     const { branch, parent } = commit
-    const head = tags.find(checkpoint.id, branch ?? LATEST)?.revision ?? null
+    const at = tags.find(checkpoint.id, branch ?? LATEST)
+    const head = at?.revision ?? null
     if (branch !== undefined) {
-      if (head === null && !branches.has(checkpoint.id, branch))
-        return { outcome: 'branch_missing' }
+      const isBranch = at === undefined ? branches.has(checkpoint.id, branch) : at.kind === 'branch'
+      if (!isBranch) return { outcome: 'branch_missing' }
       if (role !== 'admin' && isProtected.asTag(owner, name, branch))
         return { outcome: 'branch_protected' }
     }

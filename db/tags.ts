@@ -7,11 +7,12 @@ export const LATEST = 'latest'
 /** A tag, and the row of the version that it names. */
 interface TagRow extends Tag {
   readonly versionId: number
+  readonly kind: TagKind
 }
 
 export function readTags(db: Database) {
   const find = db.prepare<{ checkpoint: number; tag: string }, TagRow>(
-    `SELECT v.id AS versionId, v.version, lower(hex(v.revision)) AS revision, t.moved_at AS movedAt
+    `SELECT v.id AS versionId, v.version, lower(hex(v.revision)) AS revision, t.moved_at AS movedAt, t.kind
      FROM tags t JOIN versions v ON v.id = t.version WHERE t.checkpoint = @checkpoint AND t.tag = @tag`,
   )
   return {

@@ -128,7 +128,7 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
     ...tagTransactions(db, key),
     ...branchTransactions(db),
     ...repositoryTransactions(db, key),
-    stageUpload: stageTransaction(db),
+    stageUpload: stageTransaction(db, key),
     collectUploads: collectTransaction(db),
     quarantine: transaction(db, quarantine),
     bindVault: transaction(db, vaultBinding(db).bind),

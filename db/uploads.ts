@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { writeAudit } from './audit.ts'
 import { readBlobs, writeBlobs } from './blobs.ts'
 import type { StagedUpload, StageOutcome } from './changes.ts'
 import { readCheckpoints } from './checkpoints.ts'
@@ -37,23 +38,32 @@ export function writeUploads(db: Database) {
 }
 
 /** The transaction that gives proven bytes their row before any version names them. */
-export function stageTransaction(db: Database) {
+export function stageTransaction(db: Database, key: Uint8Array | undefined) {
   const permit = permits(db)
   const checkpoints = readCheckpoints(db)
   const blobs = writeBlobs(db)
   const tensors = writeTensors(db)
   const uploads = writeUploads(db)
+  const audit = writeAudit(db, key)
 
   function stage(upload: StagedUpload): StageOutcome {
-    const { tokenId, owner, name, file, expiresAt } = upload
+    const { tokenId, address, owner, name, file, expiresAt } = upload
     const now = new Date().toISOString()
     const permitted = permit(upload, owner, name, now)
     if (permitted.outcome !== 'permitted') return permitted
-    if (checkpoints.find(owner, name) === undefined) return { outcome: 'checkpoint_missing' }
+    const checkpoint = checkpoints.find(owner, name)
+    if (checkpoint === undefined || checkpoint.deleted_at !== null)
+      return { outcome: 'checkpoint_missing' }
     const blob = blobs.put(file, file.blob, now)
     if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.sha256, file.blob.tensors)
     if (blob.lacksStatistics && file.blob.tensors)
       tensors.addStatistics(blob.id, file.sha256, file.blob.tensors)
+    if (blob.repaired) {
+      const actor = { actorId: tokenId, actorName: permitted.actorName, address }
+      const subject = `${checkpoint.owner}/${checkpoint.name}`
+      const details = { path: file.path, sha256: file.sha256 }
+      audit.append([{ action: 'repair', ...actor, subject, outcome: 'ok', details }], now)
+    }
     uploads.put({ token: tokenId, owner, name, blob: blob.id, path: file.path, expiresAt })
     return { outcome: 'staged', retired: blob.retired === undefined ? [] : [blob.retired] }
   }
