@@ -50,7 +50,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
 
   return {
     findToken: look((sha256) => tokens.find(sha256)),
-    token: look(tokens.get),
+    token: look((id) => tokens.get(id)),
     listTokens: look(tokens.list),
 
     resolve: look((...ref) => versions.resolve(...ref)),
