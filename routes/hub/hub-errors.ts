@@ -23,7 +23,7 @@ const MAX_MESSAGE = 1000
 export function isHubs({ routeOptions, raw }: FastifyRequest): boolean {
   const { url } = routeOptions
   if (url === undefined) return isAskedInVain(pathOf(raw.url))
-  return url.startsWith('/api/') || isOwned(url)
+  return url.startsWith('/api/') || url.startsWith('/cas/') || isOwned(url)
 }
 
 /** The same refusal as `{error}`, with the facts beside it, and the words by which the clients choose what to raise. */

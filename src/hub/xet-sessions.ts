@@ -47,6 +47,7 @@ export interface XetSessions {
 interface Xorb {
   readonly file: ScratchFile
   readonly index: XorbIndex
+  readonly discard: () => Promise<void>
 }
 
 interface Session {
@@ -58,8 +59,11 @@ interface Session {
 }
 
 const SWEEP_EVERY_MS = 60_000
-/** Of 64 MiB each. */
+/** In one session; of 64 MiB each. */
 const MAX_XORBS = 16_384
+/** In all sessions: each holds a file open. */
+const MAX_XORBS_KEPT = 32_768
+const MAX_SESSIONS = 10_000
 /** A client begins another shard when one has 64 MiB. */
 const MAX_SHARD_BYTES = 80 * 1024 * 1024
 /** Read from a xorb at a time. */
@@ -71,23 +75,31 @@ export function createXetSessions(parts: {
   readonly isHeld: (upload: XetUpload, sha256: Sha256, sizeBytes: number) => Promise<boolean>
   readonly roomBytes: () => Promise<number>
   readonly maxFiles: number
-  /** Of shards being read at once, in all. */
+  /** Of shards being read at once, in all, and as much again of what is known of xorbs. */
   readonly memoryBytes: number
   readonly keptMs: number
 }): XetSessions {
   const { vault, stage, isHeld, roomBytes, maxFiles, memoryBytes, keptMs } = parts
   const sessions = new Map<string, Session>()
   const memory = createGate(memoryBytes)
+  const indexMemory = createGate(memoryBytes)
+  const places = createGate(MAX_XORBS_KEPT)
 
   const prefixOf = (tokenId: string, { owner, name }: CheckpointName): string =>
     `${tokenId} ${owner}/${name} `.toLowerCase()
 
-  function sessionOf({ principal, checkpoint, nonce }: XetUpload): Session {
-    const key = prefixOf(principal.tokenId, checkpoint) + nonce
-    const session = sessions.get(key) ?? {
-      xorbs: new Map(),
-      staged: new Set(),
-      refused: new Map(),
+  const keyOf = ({ principal, checkpoint, nonce }: XetUpload): string =>
+    prefixOf(principal.tokenId, checkpoint) + nonce
+
+  function sessionOf(upload: XetUpload): Session {
+    const key = keyOf(upload)
+    const known = sessions.get(key)
+    if (known !== undefined) return known
+    if (sessions.size >= MAX_SESSIONS) throw tooMany('sessions are going on')
+    const session = {
+      xorbs: new Map<string, Xorb>(),
+      staged: new Set<string>(),
+      refused: new Map<string, string>(),
       busy: 0,
       lastUsed: 0,
     }
@@ -105,13 +117,14 @@ export function createXetSessions(parts: {
     } finally {
       session.busy -= 1
       session.lastUsed = performance.now()
+      if (isUntouched(session)) sessions.delete(keyOf(upload))
     }
   }
 
   async function forget(key: string): Promise<void> {
     const xorbs = [...(sessions.get(key)?.xorbs.values() ?? [])]
     sessions.delete(key)
-    await Promise.allSettled(xorbs.map(({ file }) => file.discard()))
+    await Promise.allSettled(xorbs.map(({ discard }) => discard()))
   }
 
   async function sweep(): Promise<void> {
@@ -129,24 +142,44 @@ export function createXetSessions(parts: {
   ): Promise<boolean> {
     if (xorbs.size >= MAX_XORBS)
       throw new RegistryError('TOO_LARGE', 'This upload has too many xorbs.', { limit: MAX_XORBS })
+    const xorb = await spool(body)
+    if (xorbs.has(hash)) {
+      await xorb.discard()
+      return false
+    }
+    xorbs.set(hash, xorb)
+    return true
+  }
+
+  async function spool(body: AsyncIterable<Uint8Array>): Promise<Xorb> {
+    const leavePlace = places.tryEnter()
+    if (leavePlace === undefined) throw tooMany('xorbs wait for their commits')
     const reader = createXorbReader()
-    const file = await vault.scratch()
+    let file: ScratchFile | undefined
     try {
+      file = await vault.scratch()
       for await (const chunk of body) {
         reader.write(chunk)
         await file.append(chunk)
       }
       const index = reader.end()
-      if (!xorbs.has(hash)) {
-        xorbs.set(hash, { file, index })
-        return true
+      const leaveMemory = indexMemory.tryEnter(bytesInMemory(index))
+      if (leaveMemory === undefined) throw tooMany('xorbs wait for their commits')
+      const { discard } = file
+      return {
+        file,
+        index,
+        discard: async () => {
+          leavePlace()
+          leaveMemory()
+          await discard()
+        },
       }
     } catch (error) {
-      await file.discard()
+      leavePlace()
+      await file?.discard()
       throw error
     }
-    await file.discard()
-    return false
   }
 
   async function takeShard(
@@ -183,10 +216,7 @@ export function createXetSessions(parts: {
           })
         // Twice: the pieces, and the whole that is made of them.
         const leave = memory.tryEnter(piece.length * 2)
-        if (leave === undefined)
-          throw new RegistryError('TOO_MANY_REQUESTS', 'Other shards are being read; try later.', {
-            retry_after: 5,
-          })
+        if (leave === undefined) throw tooMany('shards are being read')
         leaves.push(leave)
         pieces.push(Uint8Array.from(piece))
       }
@@ -297,6 +327,18 @@ async function* chunksOf(
     first = next
   }
 }
+
+/** Nothing came of it. */
+const isUntouched = ({ busy, xorbs, staged, refused }: Session): boolean =>
+  busy + xorbs.size + staged.size + refused.size === 0
+
+const bytesInMemory = ({ starts, rawStarts, schemes }: XorbIndex): number =>
+  starts.byteLength + rawStarts.byteLength + schemes.byteLength
+
+const tooMany = (what: string): RegistryError =>
+  new RegistryError('TOO_MANY_REQUESTS', `As many ${what} as can be; try later.`, {
+    retry_after: 5,
+  })
 
 const asRefusal = ({ reason, message }: XetError): RegistryError =>
   new RegistryError('INVALID_REQUEST', `This is no Xet upload: ${message}.`, {
