@@ -1,9 +1,10 @@
 import { RegistryError } from '../errors.ts'
+import { createGate } from '../gate.ts'
 import type { Sha256 } from '../registry/names.ts'
 import { createValidator } from '../safetensors/stream.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { refusalOf } from '../vault/refusal.ts'
-import type { ScratchFile, Vault } from '../vault/vault.ts'
+import type { Vault } from '../vault/vault.ts'
 import type { Stage, StageRequest } from './stage.ts'
 
 /** A large object that comes in parts, each of them in a request of its own, in any order and as often as it takes. */
@@ -26,14 +27,21 @@ export interface LargeObject extends Omit<StageRequest, 'body' | 'announcedBytes
   readonly sizeBytes: number
 }
 
+interface Part {
+  readonly read: () => AsyncIterable<Uint8Array>
+  readonly discard: () => Promise<void>
+}
+
 interface Assembly {
-  readonly parts: Map<number, ScratchFile>
+  readonly parts: Map<number, Part>
   lastUsed: number
   /** While it is put together; whoever asks again gets the same answer. */
   completing: Promise<Sha256> | undefined
 }
 
 const MAX_PARTS = 100
+/** Of all objects: each holds a file open, and may be a byte long. */
+const MAX_PARTS_KEPT = 20_000
 /** A longer header takes memory that is shared out when the whole is judged. */
 const JUDGED_EARLY_BYTES = 1024 * 1024
 const SWEEP_EVERY_MS = 60_000
@@ -48,14 +56,15 @@ export function createAssemblies(parts: {
 }): Assemblies {
   const { vault, stage, wholeBytes, keptMs } = parts
   const assemblies = new Map<string, Assembly>()
+  const places = createGate(MAX_PARTS_KEPT)
 
   const partBytes = (size: number): number | undefined => {
     if (size <= wholeBytes) return undefined
     return Math.max(wholeBytes, Math.ceil(size / MAX_PARTS))
   }
 
-  const keyOf = ({ principal, checkpoint: { owner, name }, oid }: LargeObject): string =>
-    `${principal.tokenId} ${owner}/${name} ${oid}`.toLowerCase()
+  const keyOf = ({ principal, checkpoint: { owner, name }, oid, sizeBytes }: LargeObject): string =>
+    `${principal.tokenId} ${owner}/${name} ${oid} ${sizeBytes}`.toLowerCase()
 
   async function forget(key: string): Promise<void> {
     const assembly = assemblies.get(key)
@@ -88,6 +97,44 @@ export function createAssemblies(parts: {
     }
   }
 
+  /** So many bytes of an object, kept in a file of their own. */
+  async function spool(
+    body: AsyncIterable<Uint8Array>,
+    size: number,
+    judge: (bytes: Uint8Array) => void,
+  ): Promise<Part> {
+    const leave = places.tryEnter()
+    if (leave === undefined)
+      throw new RegistryError(
+        'TOO_MANY_REQUESTS',
+        'As many parts wait for others as can be; try later.',
+        { retry_after: 60 },
+      )
+    const scratch = await vault.scratch().catch((error: unknown) => {
+      leave()
+      throw error
+    })
+    const part: Part = {
+      read: scratch.read,
+      discard: async () => {
+        leave()
+        await scratch.discard()
+      },
+    }
+    try {
+      for await (const chunk of body) {
+        judge(chunk)
+        if (scratch.sizeBytes + chunk.length > size) throw wrongSize(size)
+        await scratch.append(chunk)
+      }
+      if (scratch.sizeBytes !== size) throw wrongSize(size)
+      return part
+    } catch (error) {
+      await part.discard()
+      throw error
+    }
+  }
+
   const countOf = (sizeBytes: number): number =>
     Math.ceil(sizeBytes / (partBytes(sizeBytes) ?? sizeBytes))
 
@@ -112,31 +159,19 @@ export function createAssemblies(parts: {
 
   return {
     partBytes,
-    takePart: async (object, part, body) => {
+    takePart: async (object, number, body) => {
       const key = keyOf(object)
-      const size = partSize(object.sizeBytes, partBytes(object.sizeBytes), part)
-      const judge = beginningOf(object, part)
-      const scratch = await vault.scratch()
-      try {
-        for await (const chunk of body) {
-          judge(chunk)
-          if (scratch.sizeBytes + chunk.length > size) throw wrongSize(size)
-          await scratch.append(chunk)
-        }
-        if (scratch.sizeBytes !== size) throw wrongSize(size)
-      } catch (error) {
-        await scratch.discard()
-        throw error
-      }
+      const size = partSize(object.sizeBytes, partBytes(object.sizeBytes), number)
+      const part = await spool(body, size, beginningOf(object, number))
       const assembly = assemblies.get(key) ?? newAssembly()
       if (assembly.completing !== undefined) {
-        await scratch.discard()
+        await part.discard()
         return
       }
       assemblies.set(key, assembly)
       assembly.lastUsed = performance.now()
-      const before = assembly.parts.get(part)
-      assembly.parts.set(part, scratch)
+      const before = assembly.parts.get(number)
+      assembly.parts.set(number, part)
       await before?.discard()
     },
     complete: async (object) => {
@@ -169,7 +204,7 @@ function partSize(total: number, partBytes: number | undefined, part: number): n
 }
 
 async function* inOrder(
-  parts: ReadonlyMap<number, ScratchFile>,
+  parts: ReadonlyMap<number, Part>,
   count: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for (let part = 1; part <= count; part++) {
