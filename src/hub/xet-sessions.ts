@@ -64,6 +64,9 @@ const MAX_XORBS = 16_384
 /** In all sessions: each holds a file open. */
 const MAX_XORBS_KEPT = 32_768
 const MAX_SESSIONS = 10_000
+/** Refusals remembered in a session, and of each so many characters: it quotes what the file says. */
+const MAX_REFUSED = 100
+const MAX_TOLD = 500
 /** A client begins another shard when one has 64 MiB. */
 const MAX_SHARD_BYTES = 80 * 1024 * 1024
 /** Read from a xorb at a time. */
@@ -266,8 +269,9 @@ export function createXetSessions(parts: {
           expected: sha256,
         })
       } catch (error) {
-        if (error instanceof RegistryError) session.refused.set(sha256, error.message)
-        throw error
+        const refusal = error instanceof XetError ? asRefusal(error) : error
+        if (refusal instanceof RegistryError) remember(session.refused, sha256, refusal.message)
+        throw refusal
       }
     }
     session.refused.delete(sha256)
@@ -326,6 +330,11 @@ async function* chunksOf(
     }
     first = next
   }
+}
+
+/** For the commit that names the file; the client goes no further with one, so that few are ever asked for. */
+function remember(refused: Map<string, string>, sha256: string, why: string): void {
+  if (refused.size < MAX_REFUSED) refused.set(sha256, why.slice(0, MAX_TOLD).toWellFormed())
 }
 
 /** Nothing came of it. */
