@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { principalById } from '../../src/access/principal.ts'
 import { parseBearer } from '../../src/access/tokens.ts'
-import { RegistryError } from '../../src/errors.ts'
+import { readOnly, RegistryError } from '../../src/errors.ts'
 import type { XetUpload } from '../../src/hub/xet-sessions.ts'
 import { LARGEST_XORB_BYTES } from '../../src/hub/xet/xorb.ts'
 import { notFound } from '../../src/registry/resolve.ts'
@@ -68,6 +68,7 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
       },
     },
     async (request, reply) => {
+      if (config.READ_ONLY) throw readOnly()
       const { owner, name } = writableRepo(request, request.params)
       await followRev(strongroom, request, reply, request.params)
       const { tokenId } = principalOf(request)
