@@ -62,21 +62,26 @@ const JAVASCRIPT: Client = {
   steps: (setting) => runJavascriptSteps(setting),
 }
 
-const TRANSFORMERS: Client = {
-  name: '5.23.0, huggingface_hub 2.4.0, hf_xet 1.8.0',
+const transformers = (version: string, hub: string, xet: string): Client => ({
+  name: `${version}, huggingface_hub ${hub}, hf_xet ${xet}`,
   steps: async (setting) => {
     const pins = [
-      'transformers==5.23.0',
+      `transformers==${version}`,
+      `huggingface_hub==${hub}`,
+      `hf_xet==${xet}`,
       'accelerate==1.15.0',
       'torch==2.15.0',
-      'huggingface_hub==2.4.0',
-      'hf_xet==1.8.0',
       ...BESIDE,
     ]
     const python = await pythonEnv(pins, { limitMs: INSTALL_LIMIT_MS })
     return runSteps(python, 'transformers_models.py', setting)
   },
-}
+})
+
+const TRANSFORMERS = [
+  transformers('5.23.0', '2.4.0', '1.8.0'),
+  transformers('4.57.6', '0.36.2', '1.8.0'),
+]
 
 async function stepsOf({ name, steps }: Client): Promise<readonly Step[]> {
   const folder = await mkdtemp(join(tmpdir(), 'hub-matrix-'))
@@ -123,6 +128,6 @@ async function printTable(clients: readonly Client[]): Promise<boolean> {
 }
 
 let isAllHeld = true
-for (const clients of [HUBS, [TRANSFORMERS], [JAVASCRIPT]])
+for (const clients of [HUBS, TRANSFORMERS, [JAVASCRIPT]])
   isAllHeld = (await printTable(clients)) && isAllHeld
 process.exitCode = isAllHeld ? 0 : 1

@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from steps import (
+    NotOffered,
     contents,
     folder,
     offered,
