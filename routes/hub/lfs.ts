@@ -72,6 +72,11 @@ const BatchAnswer = Type.Object({
   ),
 })
 
+const BATCH_ANSWER = {
+  description: 'What to do with each object',
+  content: { [LFS_JSON]: { schema: BatchAnswer } },
+}
+
 const RepoGit = Type.Object({
   owner: RepoParams.properties.owner,
   repo: Type.String({ description: 'Second half of the checkpoint’s name, and `.git`' }),
@@ -107,7 +112,7 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
           summary: 'Where each object is to be uploaded to, unless the caller has it',
           params: RepoGit,
           body: Batch,
-          response: hubAnswers({ 200: BatchAnswer }, 400, 401, 403, 404, 413),
+          response: hubAnswers({ 200: BATCH_ANSWER }, 400, 401, 403, 404, 413),
         },
       },
       async (request, reply) => {

@@ -135,6 +135,27 @@ t.test('every route of the contract is in it', async (t) => {
     'get /api/models/{owner}/{name}/auth-check',
     'get /api/models/{owner}/{name}/auth-check/write',
     'get /api/whoami-v2',
+    'post /api/repos/create',
+    'delete /api/repos/delete',
+    'post /api/validate-yaml',
+    'post /api/models/{owner}/{name}/preupload/{rev}',
+    'post /{owner}/{repo}/info/lfs/objects/batch',
+    'post /api/models/{owner}/{name}/lfs/verify',
+    'put /api/lfs/object/{grant}',
+    'put /api/lfs/part/{grant}',
+    'post /api/lfs/complete/{grant}',
+    'get /api/models/{owner}/{name}/xet-write-token/{rev}',
+    'post /cas/{nonce}/v1/xorbs/default/{hash}',
+    'post /cas/{nonce}/v1/shards',
+    'post /cas/{nonce}/v2/shards',
+    'post /cas/{nonce}/shards',
+    'post /api/models/{owner}/{name}/commit/{rev}',
+    'get /api/models/{owner}/{name}/refs',
+    'get /api/models/{owner}/{name}/commits/{rev}',
+    'post /api/models/{owner}/{name}/branch/{branch}',
+    'delete /api/models/{owner}/{name}/branch/{branch}',
+    'post /api/models/{owner}/{name}/tag/{rev}',
+    'delete /api/models/{owner}/{name}/tag/{rev}',
   ]) {
     t.ok(described.has(route), route)
   }
@@ -143,7 +164,23 @@ t.test('every route of the contract is in it', async (t) => {
 t.test('what asks for a token says so, and how it refuses', async (t) => {
   const open = operations.filter(({ operation }) => operation.security.length === 0)
   const paths = new Set(open.map(({ path }) => path))
-  t.strictSame([...paths].sort(), ['/health', '/livez', '/openapi.json', '/readyz'])
+  t.strictSame([...paths].sort(), [
+    // Their addresses, or the token of a session, say who uploads.
+    '/api/lfs/complete/{grant}',
+    '/api/lfs/object/{grant}',
+    '/api/lfs/part/{grant}',
+    '/api/validate-yaml',
+    '/cas/{nonce}/shards',
+    '/cas/{nonce}/v1/chunks/default/{hash}',
+    '/cas/{nonce}/v1/shards',
+    '/cas/{nonce}/v1/xorb-grants/default/{hash}',
+    '/cas/{nonce}/v1/xorbs/default/{hash}',
+    '/cas/{nonce}/v2/shards',
+    '/health',
+    '/livez',
+    '/openapi.json',
+    '/readyz',
+  ])
   for (const { path, operation } of operations) {
     if (operation.security.length === 0) continue
     const isTheirs = ['presidio', 'hub'].includes(operation.tags?.[0] ?? '')
@@ -218,11 +255,25 @@ const GOOD = Buffer.from(CHECKPOINT)
 const MAIL = 'Mail jane.doe@example.org'
 const EVERYTHING = { redact: { email: '…' }, include_text: true, explain: true, language: 'en' }
 
+const BATCH = '/acme/pushed.git/info/lfs/objects/batch'
+const OBJECT = { oid: '0'.repeat(64), size: 100 }
+const FILES_TO_COME = [
+  { path: 'README.md', size: 1, sample: 'YQ==' },
+  { path: 'training_args.bin', size: 1, sample: 'gA==' },
+]
+const COMMIT = [
+  { key: 'header', value: { summary: 'one' } },
+  { key: 'file', value: { path: 'README.md', content: 'YQ==', encoding: 'base64' } },
+]
+  .map((line) => `${JSON.stringify(line)}\n`)
+  .join('')
+
 t.test('live answers are what the document says', async (t) => {
   const version = '/v1/checkpoints/acme/documented/1.0'
   const path = `${version}/files/model.safetensors`
   const tag = '/v1/checkpoints/acme/documented/tags/stable'
   const hub = '/api/models/acme/documented'
+  const pushed = '/api/models/acme/pushed'
   const file = smallFile(1, { format: 'pt', version: '2' })
   const send = (method: string, body: unknown) => ({
     token: ADMIN,
@@ -366,6 +417,44 @@ t.test('live answers are what the document says', async (t) => {
     ['hubResolve', '/acme/documented/resolve/main/none'],
     ['hubResolve', '/acme/documented/resolve/main/model.safetensors', asReader],
     ['hubRaw', '/acme/documented/raw/1.0/model.safetensors', withHeaders({ range: 'bytes=0-1' })],
+    ['hubValidateYaml', '/api/validate-yaml', send('POST', { content: '' })],
+    ['hubCreateRepo', '/api/repos/create', send('POST', { name: 'acme/pushed' })],
+    ['hubCreateRepo', '/api/repos/create', send('POST', { name: 'acme/pushed' })],
+    ['hubCreateRepo', '/api/repos/create', send('POST', {})],
+    ['hubPreupload', `${pushed}/preupload/main`, send('POST', { files: FILES_TO_COME })],
+    ['hubPreupload', `${pushed}/preupload/main`, send('POST', {})],
+    [
+      'hubLfsBatch',
+      BATCH,
+      send('POST', { operation: 'upload', objects: [OBJECT, { oid: 'x', size: 1 }] }),
+    ],
+    ['hubLfsBatch', BATCH, send('POST', { operation: 'download', objects: [] })],
+    ['hubLfsVerify', `${pushed}/lfs/verify`, send('POST', OBJECT)],
+    ['hubLfsPut', '/api/lfs/object/none', { token: undefined, method: 'PUT', body: file }],
+    ['hubLfsPart', '/api/lfs/part/none', { token: undefined, method: 'PUT', body: file }],
+    ['hubLfsComplete', '/api/lfs/complete/none', { token: undefined, method: 'POST' }],
+    ['hubXetWriteToken', `${pushed}/xet-write-token/main`],
+    ['hubXetWriteToken', `${pushed}/xet-write-token/main`, asReader],
+    ['xetUploadXorb', `/cas/none/v1/xorbs/default/${OBJECT.oid}`, bytes],
+    ['xetFindChunk', `/cas/none/v1/chunks/default/${OBJECT.oid}`],
+    ['xetUploadShard', '/cas/none/v1/shards', bytes],
+    ['xetUploadShardOld', '/cas/none/shards', bytes],
+    ['xetUploadShardStreamed', '/cas/none/v2/shards', bytes],
+    ['hubCommit', `${pushed}/commit/main`, { ...bytes, body: COMMIT }],
+    ['hubCommit', `${pushed}/commit/main`, { ...bytes, body: '{' }],
+    ['hubCommit', `${pushed}/commit/main`, { ...bytes, body: COMMIT, token: reader }],
+    ['hubCommits', `${pushed}/commits/main`],
+    ['hubCreateBranch', `${pushed}/branch/dev`, { token: ADMIN, method: 'POST' }],
+    ['hubCreateBranch', `${pushed}/branch/dev`, send('POST', { startingPoint: 'main' })],
+    ['hubCreateTag', `${pushed}/tag/main`, send('POST', { tag: 'v1', message: 'one' })],
+    ['hubCreateTag', `${pushed}/tag/none`, send('POST', { tag: 'v1' })],
+    ['hubRefs', `${pushed}/refs`],
+    ['hubRefs', `${pushed}/refs`, asReader],
+    ['hubDeleteBranch', `${pushed}/branch/dev`, { token: ADMIN, method: 'DELETE' }],
+    ['hubDeleteTag', `${pushed}/tag/v1`, { token: ADMIN, method: 'DELETE' }],
+    ['hubDeleteTag', `${pushed}/tag/v1`, { token: ADMIN, method: 'DELETE' }],
+    ['hubDeleteRepo', '/api/repos/delete', send('DELETE', { name: 'acme/pushed' })],
+    ['hubDeleteRepo', '/api/repos/delete', send('DELETE', { name: 'acme/pushed' })],
     ['livez', '/livez'],
     ['readyz', '/readyz'],
     ['health', '/health'],
