@@ -164,7 +164,17 @@ function branchName(text: string): TagName {
     throw new RegistryError('VERSION_EXISTS', 'The branch `main` is always there.', {
       revision: null,
     })
-  return parseTagName(ref ?? text)
+  try {
+    return parseTagName(ref ?? text)
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error
+    throw new RegistryError(
+      error.code,
+      `A branch is named like a tag, so without a slash: ${error.message}`,
+      error.facts,
+      error,
+    )
+  }
 }
 
 /** What exists already is no other than what clients know as a conflict. */

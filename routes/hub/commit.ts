@@ -1,12 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { invalidField } from '../../src/errors.ts'
 import { readCommit } from '../../src/hub/commit-lines.ts'
 import { readJsonLines } from '../../src/hub/json-lines.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { principalOf } from '../authenticate.ts'
 import { bodyOf, enter, hungUp, requireRoom, takeAnyBody } from '../intake.ts'
-import { endpointOf, RevParams, writableRepo } from './hub-params.ts'
+import { endpointOf, refusePullRequest, RevParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
 import { noteRefusal } from './note-refusal.ts'
 
@@ -36,12 +35,7 @@ export async function commitRoutes(app: FastifyInstance, strongroom: Strongroom)
           const { params } = request
           try {
             writableRepo(request, params)
-            if (request.query['create_pr'] !== undefined && request.query['create_pr'] !== '0')
-              throw invalidField(
-                'query.create_pr',
-                'is not known here',
-                'There are no pull requests.',
-              )
+            refusePullRequest(request)
             await requireRoom(strongroom, request)
           } catch (error) {
             noteRefusal(strongroom, request, params, params.rev, error)

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { requireScope } from '../../src/access/principal.ts'
 import type { Config } from '../../src/config.ts'
-import { RegistryError } from '../../src/errors.ts'
+import { invalidField, RegistryError } from '../../src/errors.ts'
 import { judgeName } from '../../src/hub/refused-names.ts'
 import { commitOf, EMPTY_COMMIT, resolveHub } from '../../src/hub/revision.ts'
 import { type CheckpointName, parseCheckpointName } from '../../src/registry/names.ts'
@@ -67,6 +67,13 @@ export async function followRev(
   )
   if (resolved === 'empty') return resolved
   return { ...resolved, files: resolved.files.filter(({ path }) => judgeName(path) === undefined) }
+}
+
+/** @throws {RegistryError} INVALID_REQUEST where the client asks for its commit to be one. */
+export function refusePullRequest({ query }: FastifyRequest): void {
+  const { create_pr: asked } = query as Readonly<Record<string, unknown>>
+  if (asked !== undefined && asked !== '0')
+    throw invalidField('query.create_pr', 'is not known here', 'There are no pull requests.')
 }
 
 /** Where clients reach this server, as they wrote it themselves unless the server was told. */

@@ -8,7 +8,7 @@ import { policyFor } from '../../src/registry/policy.ts'
 import { contextOf } from '../../src/registry/representation.ts'
 import type { ResolvedVersion } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
-import { followRev, RevParams, writableRepo } from './hub-params.ts'
+import { followRev, refusePullRequest, RevParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
 import { noteRefusals } from './note-refusal.ts'
 
@@ -71,6 +71,7 @@ export function preuploadRoutes(
     async (request, reply) => {
       const { params, body } = request
       const checkpoint = writableRepo(request, params)
+      refusePullRequest(request)
       const head = await followRev(strongroom, request, reply, params)
       const { sidecars } = await policyFor(ledger, checkpoint)
       const planned = await noteRefusals(strongroom, request, checkpoint, params.rev, () =>

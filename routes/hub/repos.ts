@@ -17,6 +17,7 @@ const RepoBody = Type.Object(
     name: Type.String({ description: '`owner/name`, or a name below the caller’s own owner' }),
     organization: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     type: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    files: Type.Optional(Type.Unknown()),
   },
   { additionalProperties: true },
 )
@@ -48,6 +49,7 @@ export function repoRoutes(plain: FastifyInstance, strongroom: Strongroom): void
     },
     async (request) => {
       requireModel(request.body)
+      requireEmpty(request.body)
       const principal = principalOf(request)
       const named = repoOf(request.body, principal)
       const outcome = await enterRefusal(
@@ -109,6 +111,16 @@ export function repoRoutes(plain: FastifyInstance, strongroom: Strongroom): void
 function requireModel({ type }: RepoBody): void {
   if (type !== undefined && type !== null && type !== 'model')
     throw invalidField('body.type', 'must be `model`', 'This registry keeps models only.')
+}
+
+/** @throws {RegistryError} INVALID_REQUEST for files that would come without a commit. */
+function requireEmpty({ files }: RepoBody): void {
+  if (files === undefined || files === null || (Array.isArray(files) && files.length === 0)) return
+  throw invalidField(
+    'body.files',
+    'must be absent',
+    'A repository is made empty; push its files when it is there.',
+  )
 }
 
 function repoOf(

@@ -21,7 +21,7 @@ import {
   takeAnyBody,
 } from '../intake.ts'
 import { isBodyPending } from '../refuse.ts'
-import { endpointOf, followRev, RevParams, writableRepo } from './hub-params.ts'
+import { endpointOf, followRev, refusePullRequest, RevParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
 import { noteRefusal } from './note-refusal.ts'
 
@@ -69,6 +69,7 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
     },
     async (request, reply) => {
       if (config.READ_ONLY) throw readOnly()
+      refusePullRequest(request)
       const { owner, name } = writableRepo(request, request.params)
       await followRev(strongroom, request, reply, request.params)
       const { tokenId } = principalOf(request)
@@ -174,7 +175,7 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
           const { code, message } = asRegistryError(error)
           if (code === 'INTERNAL') throw error
           const retryable = code === 'TOO_MANY_REQUESTS'
-          return frame({ type: 'error', message, retryable })
+          return frame({ type: 'error', message: `Refused by the registry: ${message}`, retryable })
         }
       },
     )

@@ -10,7 +10,7 @@ import { notFound, type ResolvedVersion } from '../registry/resolve.ts'
 import { kindOf } from '../registry/file-kinds.ts'
 import type { FileKind } from '../vault/judging.ts'
 import type { CommitHeader, CommitOperation } from './commit-lines.ts'
-import { naming, requireAdmissibleName } from './file-verdict.ts'
+import { naming, requireAdmissibleName, requireSidecar } from './file-verdict.ts'
 import { oneByOne } from './one-by-one.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
@@ -73,7 +73,7 @@ export function createCommit(parts: {
     const kind = (path: string): FileKind => kindOf(path, sidecars)
     const { header, changes } = await takeLines(request, kind)
     const key = `${checkpoint.owner}/${checkpoint.name}`.toLowerCase()
-    return turns(key, () => land({ ...request, header, branch }, changes))
+    return turns(key, () => land({ ...request, header, branch, kind }, changes))
   }
 
   /** Commits to a checkpoint take turns in here; what is published beside them may still overtake one. */
@@ -81,6 +81,7 @@ export function createCommit(parts: {
     request: CommitRequest & {
       readonly header: CommitHeader
       readonly branch: string | undefined
+      readonly kind: (path: string) => FileKind
     },
     changes: readonly Change[],
   ): Promise<Committed> {
@@ -100,6 +101,8 @@ export function createCommit(parts: {
           version: version.version,
         }
       }
+      // Those of the version before are kept under the policy that there is now.
+      for (const path of after.keys()) requireSidecar(path, request.kind(path))
       const version = await nextLabel(checkpoint)
       try {
         return await publishOn({ ...request, head, version, after })
@@ -268,7 +271,7 @@ async function branchOf(
     throw invalidField(
       'rev',
       'names no branch',
-      'Commits go to a branch: this revision never moves.',
+      'Commits go to a branch, and this revision is none.',
     )
   throw notFound('version')
 }

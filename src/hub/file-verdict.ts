@@ -19,6 +19,8 @@ export interface FileToCome {
 const PICKLES = new Set<unknown>(['pickle', 'torch_zip', 'torch_legacy'])
 const PICKLE_CURE =
   'Loading a pickle runs the program in it. Convert it with `strongroom migrate` and push the safetensors.'
+const TEXT_CURE =
+  'A text that could be read as a pickle is refused too, as some lists of words can; another first line helps.'
 
 /** @throws {RegistryError} INVALID_REQUEST for a name that no file of a version may have. */
 export function requireAdmissibleName(path: string, kind: FileKind): void {
@@ -28,11 +30,11 @@ export function requireAdmissibleName(path: string, kind: FileKind): void {
 }
 
 /** @throws {RegistryError} INVALID_REQUEST for a sidecar where the policy admits none. */
-function requireSidecar(path: string, kind: FileKind): void {
+export function requireSidecar(path: string, kind: FileKind): void {
   if (kind === 'safetensors' && sidecarForm(path) !== undefined)
     throw refused(
       path,
-      'the policy of this repository admits no sidecars; an admin can change that (`sidecars`)',
+      'the policy of this repository admits no sidecars: it must be left out, or an admin changes that (`sidecars`)',
     )
 }
 
@@ -48,18 +50,21 @@ export function judgeBeginning({ path, kind, sizeBytes, sample }: FileToCome): v
   } catch (error) {
     if (!(error instanceof SafetensorsError)) throw error
     const refusal = refusalOf(error, { path, kind })
-    throw refused(path, withCure(refusal), refusal.facts)
+    throw refused(path, withCure(refusal, kind !== 'safetensors'), refusal.facts)
   }
 }
 
 /** The refusal of a file that came with others, in a sentence that says which it is. */
 export function naming(path: string, error: unknown): unknown {
   if (!(error instanceof RegistryError) || error.code !== 'INVALID_SAFETENSORS') return error
-  return new RegistryError(error.code, `${path}: ${withCure(error)}`, error.facts, error)
+  const isText = sidecarForm(path) !== undefined
+  return new RegistryError(error.code, `${path}: ${withCure(error, isText)}`, error.facts, error)
 }
 
-const withCure = ({ message, facts }: RegistryError): string =>
-  PICKLES.has(facts['looks_like']) ? `${message}. ${PICKLE_CURE}` : message
+function withCure({ message, facts }: RegistryError, isText: boolean): string {
+  if (!PICKLES.has(facts['looks_like'])) return message
+  return `${message}. ${isText ? TEXT_CURE : PICKLE_CURE}`
+}
 
 function judge({ kind, sizeBytes, sample }: FileToCome): void {
   const isWhole = sample.length >= sizeBytes

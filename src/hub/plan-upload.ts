@@ -41,7 +41,11 @@ function planFile(file: FileToCome, maxSidecarBytes: number): PlannedFile {
   const { path, kind } = file
   const mode = kind === 'safetensors' && file.sizeBytes > 0 ? 'lfs' : 'regular'
   const byName = judgeName(path)
-  if (byName?.verdict === 'left_out') return { path, mode, leftOut: byName.why }
+  if (byName?.verdict === 'left_out') {
+    // A client that doesn't leave it out sends it inside the commit, whose refusal says its path.
+    const isSmall = file.sizeBytes <= maxSidecarBytes
+    return { path, mode: isSmall ? 'regular' : 'lfs', leftOut: byName.why }
+  }
   if (byName !== undefined) throw refused(path, byName.why)
   parseFilePath(path)
   if (kind !== 'safetensors' && file.sizeBytes > maxSidecarBytes)

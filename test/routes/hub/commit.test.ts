@@ -1,6 +1,6 @@
 import t from 'tap'
 import { call, head, MIB, shout, staged } from '../../attacks/hostile.ts'
-import { startServer } from '../../helpers/server.ts'
+import { ADMIN, startServer } from '../../helpers/server.ts'
 import { type Json, jsonOf, smallFile } from '../wire.ts'
 import { auditOf, fileLine, header, lfsLine, ndjson, PICKLE, pushing, sha256 } from './pushing.ts'
 import { refusal } from './repository.ts'
@@ -190,6 +190,23 @@ t.test('all that a commit names is there and right, or nothing changes', async (
   }
   t.strictSame(await describe('acme/whole'), before)
   t.strictSame(staged(server), [])
+})
+
+t.test('sidecars of before that the policy admits no more are named', async (t) => {
+  await writer.create('acme/stricter')
+  await writer.committed('acme/stricter', [header(), fileLine('config.json', '{}')])
+  const path = '/v1/checkpoints/acme/stricter/policy'
+  const headers = { 'content-type': 'application/json' }
+  await request(path, { token: ADMIN, method: 'PUT', headers, body: '{"sidecars": false}' })
+  const oid = await writer.upload('acme/stricter', smallFile(77))
+  const weights = lfsLine('model.safetensors', oid)
+  const refused = await writer.commit('acme/stricter', [header(), weights])
+  t.match(await refusal(t, refused, 400, null, 'INVALID_REQUEST'), {
+    error: /config\.json: .*left out/,
+  })
+  const gone = { key: 'deletedFile', value: { path: 'config.json' } }
+  await writer.committed('acme/stricter', [header(), weights, gone])
+  t.same(await filesAt('acme/stricter'), ['model.safetensors'])
 })
 
 t.test('lines that are cut, or no lines, are refused', async (t) => {

@@ -89,7 +89,8 @@ t.test('pickles among other files are left out by name, and the user is told', a
     { path: 'model.safetensors', shouldIgnore: false },
     { path: 'training_args.bin', shouldIgnore: true },
     { path: 'runs/events.out.tfevents.17', shouldIgnore: true },
-    { path: 'optimizer.PT', shouldIgnore: true },
+    // A client that sends it all the same is then refused by its path.
+    { path: 'optimizer.PT', shouldIgnore: true, uploadMode: 'regular' },
   ])
   const [topic = '', ...message] = (answer.headers.get('x-hf-warning') ?? '').split('; ')
   t.match(topic, /^[a-z]/)
@@ -171,6 +172,22 @@ t.test('where the policy admits no sidecars, that is said', async (t) => {
   })
   const { error } = await refusal(t, plain, 400, null, 'INVALID_REQUEST')
   t.match(error, /config\.json: the policy of this repository admits no sidecars/)
+})
+
+t.test('a text that could be a pickle is refused with another advice than weights', async (t) => {
+  const words = await preupload([file('labels.txt', 'cat\ndog\n')])
+  const { error } = await refusal(t, words, 400, null, 'INVALID_REQUEST')
+  t.match(error, /labels\.txt: .*another first line helps/)
+  t.notMatch(error, /migrate/)
+})
+
+t.test('nobody is led to believe that there are pull requests', async (t) => {
+  const path = '/api/models/acme/bert'
+  for (const answer of [
+    await writer.send('POST', `${path}/preupload/main?create_pr=1`, { files: [] }),
+    await writer.send('GET', `${path}/xet-write-token/main?create_pr=1`),
+  ])
+    t.match(await refusal(t, answer, 400, null, 'INVALID_REQUEST'), { error: /no pull requests/ })
 })
 
 t.test('as many files as allowed, and no more', async (t) => {

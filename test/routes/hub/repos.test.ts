@@ -61,6 +61,9 @@ t.test('names and kinds that aren’t kept here are refused, with a sentence', a
     const answer = await writer.send('POST', '/api/repos/create', body)
     t.match(await refusal(t, answer, 400, null, 'INVALID_REQUEST'), { error: /models only/ })
   }
+  const withFiles = { name: 'acme/x', files: [{ path: 'README.md', content: 'aGk=' }] }
+  const answer = await writer.send('POST', '/api/repos/create', withFiles)
+  t.match(await refusal(t, answer, 400, null, 'INVALID_REQUEST'), { error: /made empty/ })
   for (const body of [{}, { name: 5 }, [], null])
     await refusal(
       t,
