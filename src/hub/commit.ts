@@ -10,7 +10,7 @@ import { notFound, type ResolvedVersion } from '../registry/resolve.ts'
 import { kindOf } from '../registry/file-kinds.ts'
 import type { FileKind } from '../vault/judging.ts'
 import type { CommitHeader, CommitOperation } from './commit-lines.ts'
-import { naming, requireAdmissibleName, requireSidecar } from './file-verdict.ts'
+import { naming, refused, requireAdmissibleName, requireSidecar } from './file-verdict.ts'
 import { oneByOne } from './one-by-one.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
@@ -103,6 +103,7 @@ export function createCommit(parts: {
       }
       // Those of the version before are kept under the policy that there is now.
       for (const path of after.keys()) requireSidecar(path, request.kind(path))
+      requireFolders(after)
       const version = await nextLabel(checkpoint)
       try {
         return await publishOn({ ...request, head, version, after })
@@ -320,6 +321,15 @@ async function apply(before: Files, changes: readonly Change[]): Promise<Files> 
     }
   }
   return files
+}
+
+/** No disk has a file where another file needs a folder, so nobody could download both. */
+function requireFolders(files: Files): void {
+  for (const path of files.keys())
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+      const folder = path.slice(0, slash)
+      if (files.has(folder)) throw refused(path, `needs a folder where ${folder} is a file`)
+    }
 }
 
 const isSame = (before: Files, after: Files): boolean =>

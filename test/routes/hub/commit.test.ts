@@ -192,6 +192,15 @@ t.test('all that a commit names is there and right, or nothing changes', async (
   t.strictSame(staged(server), [])
 })
 
+t.test('a file where another needs a folder is refused', async (t) => {
+  await writer.create('acme/folders')
+  await writer.committed('acme/folders', [header(), fileLine('README', 'text')])
+  const below = [header(), fileLine('README/notes.md', 'text')]
+  const refused = await writer.commit('acme/folders', below)
+  const { error } = await refusal(t, refused, 400, null, 'INVALID_REQUEST')
+  t.match(error, /README\/notes\.md: needs a folder where README is a file/)
+})
+
 t.test('sidecars of before that the policy admits no more are named', async (t) => {
   await writer.create('acme/stricter')
   await writer.committed('acme/stricter', [header(), fileLine('config.json', '{}')])
