@@ -273,7 +273,7 @@ t.test('words of any length are kept in bounds', async (t) => {
 
 t.test('thousands of folders to delete hold nobody up', async (t) => {
   const { commit } = await openRegistry(t, { STRONGROOM_MAX_FILES: '1000' })
-  const files = Array.from({ length: 300 }, (_, i) => text(`${i}.json`, '1'))
+  const files = Array.from({ length: 60 }, (_, i) => text(`${i}.json`, '1'))
   await commit([header(), ...files])
   let turns = 0
   const count = (): void => {
@@ -281,7 +281,7 @@ t.test('thousands of folders to delete hold nobody up', async (t) => {
     next = setImmediate(count)
   }
   let next = setImmediate(count)
-  const folders = Array.from({ length: 4000 }, (_, i) => goneFolder(`folder${i}`))
+  const folders = Array.from({ length: 20_000 }, (_, i) => goneFolder(`folder${i}`))
   t.match(await commit([header(), ...folders]), { outcome: 'unchanged' })
   clearImmediate(next)
   t.ok(turns > 20, `${turns} turns`)
