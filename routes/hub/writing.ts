@@ -4,7 +4,8 @@ import type { Strongroom } from '../../src/strongroom.ts'
 import { branchRoutes } from './branches.ts'
 import { cardRoute } from './card.ts'
 import { commitRoutes } from './commit.ts'
-import { lfsRoutes } from './lfs.ts'
+import { lfsBatchRoutes } from './lfs-batch.ts'
+import { lfsObjectRoutes } from './lfs-objects.ts'
 import { preuploadRoutes } from './preupload.ts'
 import { refRoutes } from './refs.ts'
 import { repoRoutes } from './repos.ts'
@@ -19,7 +20,8 @@ export async function writingRoutes(
   repoRoutes(app, strongroom)
   await cardRoute(app, strongroom)
   preuploadRoutes(app, strongroom, gitOid)
-  await lfsRoutes(app, strongroom)
+  await lfsBatchRoutes(app, strongroom)
+  await lfsObjectRoutes(app, strongroom)
   await commitRoutes(app, strongroom)
   await xetRoutes(app, strongroom)
   branchRoutes(app, strongroom)

@@ -1,39 +1,20 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { setImmediate } from 'node:timers/promises'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { type Principal, principalById } from '../../src/access/principal.ts'
+import type { Principal } from '../../src/access/principal.ts'
 import { invalidField, RegistryError } from '../../src/errors.ts'
-import type { LargeObject } from '../../src/hub/assemblies.ts'
 import type { Grant } from '../../src/hub/grants.ts'
-import { requireSame } from '../../src/hub/same-bytes.ts'
 import { isWeightsHeld } from '../../src/hub/weights-held.ts'
-import {
-  type CheckpointName,
-  DEFAULT_PATH,
-  parseSha256,
-  type Sha256,
-} from '../../src/registry/names.ts'
+import { type CheckpointName, parseSha256, type Sha256 } from '../../src/registry/names.ts'
 import { notFound } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { principalOf } from '../authenticate.ts'
-import {
-  announcedBytes,
-  AnyFile,
-  bodyOf,
-  enter,
-  hungUp,
-  requireRoom,
-  requireSize,
-  requireWhole,
-  takeAnyBody,
-} from '../intake.ts'
 import { endpointOf, RepoParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
-import { noteRefusal } from './note-refusal.ts'
+import { LFS_JSON, takeLfsJson } from './lfs-json.ts'
 import { OWNED } from './owned-address.ts'
 
-const LFS_JSON = 'application/vnd.git-lfs+json'
 const MAX_OBJECTS = 1000
 /** Of all objects in one answer, each with an address of some 300 bytes. */
 const MAX_PARTS = 10_000
@@ -81,23 +62,17 @@ const RepoGit = Type.Object({
   owner: RepoParams.properties.owner,
   repo: Type.String({ description: 'Second half of the checkpoint’s name, and `.git`' }),
 })
-const GrantParams = Type.Object({
-  grant: Type.String({ description: 'Signed: good for one object, for a while' }),
-})
-type GrantRequest = FastifyRequest<{ Params: Static<typeof GrantParams> }>
-
 /** Git LFS's batch API, as far as the Hub's clients use it: https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md */
-export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom): Promise<void> {
-  const { ledger, config, hub, uploads } = strongroom
+export async function lfsBatchRoutes(
+  plain: FastifyInstance,
+  strongroom: Strongroom,
+): Promise<void> {
+  const { ledger, config, hub } = strongroom
   const { grants, assemblies } = hub
   const tags = ['hub']
 
   await plain.register((scope, _options, registered) => {
-    scope.addContentTypeParser(
-      LFS_JSON,
-      { parseAs: 'string' },
-      scope.getDefaultJsonParser('error', 'error'),
-    )
+    takeLfsJson(scope)
     const app = scope.withTypeProvider<TypeBoxTypeProvider>()
 
     app.post(
@@ -156,98 +131,6 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
       },
     )
 
-    app.post(
-      '/api/lfs/complete/:grant',
-      {
-        config: { access: 'open' },
-        bodyLimit: BODY_BYTES,
-        schema: {
-          operationId: 'hubLfsComplete',
-          tags,
-          summary: 'Put an object together whose parts were uploaded',
-          params: GrantParams,
-          response: hubAnswers(
-            { 200: Type.Object({}) },
-            ...[400, 401, 403, 404, 413, 422, 429, 507],
-          ),
-        },
-      },
-      async (request, reply) => {
-        const { grant, principal, object } = await redeem(request, 'complete')
-        tooLong(request)
-        if (await isHeld(principal.tokenId, object.oid, grant.size, object.checkpoint)) return {}
-        await entering(request, reply, object, () => assemblies.complete(object))
-        return {}
-      },
-    )
-    registered()
-  })
-
-  await plain.register((raw, _options, registered) => {
-    takeAnyBody(raw)
-    const put = {
-      config: { access: 'open' as const },
-      schema: {
-        tags,
-        params: GrantParams,
-        body: AnyFile,
-        response: hubAnswers(
-          { 200: Type.Object({}) },
-          ...[400, 401, 403, 404, 408, 413, 422, 429, 507],
-        ),
-      },
-    }
-    raw.put(
-      '/api/lfs/object/:grant',
-      {
-        ...put,
-        onRequest: async (request: GrantRequest) => {
-          const { grant } = await redeem(request, 'put')
-          await requireFits(request, grant.size)
-        },
-        schema: {
-          ...put.schema,
-          operationId: 'hubLfsPut',
-          summary: 'Upload an object: safetensors, validated and hashed as it arrives',
-        },
-      },
-      async (request: GrantRequest, reply) => {
-        const { principal, object } = await redeem(request, 'put')
-        const { oid, sizeBytes, ...file } = object
-        await entering(request, reply, object, async () => {
-          const body = bodyOf(strongroom, request)
-          // What this address was for is done: the same bytes again change nothing.
-          if (await isHeld(principal.tokenId, oid, sizeBytes, file.checkpoint))
-            await requireSame(body, object)
-          else await hub.stage({ ...file, body, announcedBytes: sizeBytes, expected: oid })
-        })
-        return {}
-      },
-    )
-    raw.put(
-      '/api/lfs/part/:grant',
-      {
-        ...put,
-        onRequest: async (request: GrantRequest) => {
-          const { grant } = await redeem(request, 'part')
-          await requireFits(request, assemblies.partBytes(grant.size) ?? 0)
-        },
-        schema: {
-          ...put.schema,
-          operationId: 'hubLfsPart',
-          summary: 'Upload a part of a large object',
-        },
-      },
-      async (request: GrantRequest, reply) => {
-        const { grant, object } = await redeem(request, 'part')
-        await entering(request, reply, object, () =>
-          assemblies.takePart(object, grant.part, bodyOf(strongroom, request)),
-        )
-        // Clients want one of each part.
-        reply.header('etag', `"${object.oid}-${grant.part}"`)
-        return {}
-      },
-    )
     registered()
   })
 
@@ -315,66 +198,6 @@ export async function lfsRoutes(plain: FastifyInstance, strongroom: Strongroom):
       actions: { upload: { href: address('complete', 'complete'), header }, verify },
     }
   }
-
-  /** Who may do what the address was given for. @throws {RegistryError} FORBIDDEN, UNAUTHENTICATED */
-  async function redeem(
-    request: GrantRequest,
-    purpose: Grant['purpose'],
-  ): Promise<{ grant: Grant; principal: Principal; object: LargeObject }> {
-    const grant = grants.read(request.params.grant)
-    if (grant?.purpose !== purpose)
-      throw new RegistryError(
-        'FORBIDDEN',
-        'This address for an upload is not good, or not any more; ask for another.',
-      )
-    const principal = await principalById(ledger, grant.tokenId)
-    if (principal === undefined)
-      throw new RegistryError('UNAUTHENTICATED', 'The token that this upload belongs to has ended.')
-    request.principal = principal
-    const checkpoint = writableRepo(request, grant)
-    const object = {
-      principal,
-      address: request.ip,
-      checkpoint,
-      path: DEFAULT_PATH,
-      kind: 'safetensors',
-      oid: parseSha256(grant.oid),
-      sizeBytes: grant.size,
-    } as const
-    return { grant, principal, object }
-  }
-
-  async function requireFits(request: FastifyRequest, most: number): Promise<void> {
-    requireWhole(request)
-    requireSize(strongroom, request)
-    if ((announcedBytes(request) ?? 0) > most)
-      throw new RegistryError('TOO_LARGE', 'This is larger than what was announced.', {
-        limit: most,
-      })
-    await requireRoom(strongroom, request)
-  }
-
-  async function entering<T>(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    { checkpoint, oid }: LargeObject,
-    act: () => Promise<T>,
-  ): Promise<T> {
-    const leave = enter(uploads, reply, 'uploads')
-    try {
-      return await act()
-    } catch (error) {
-      if (!hungUp(request)) noteRefusal(strongroom, request, checkpoint, oid, error)
-      throw error
-    } finally {
-      leave()
-    }
-  }
-}
-
-/** While an object is put together nothing moves on the connection. */
-function tooLong({ raw }: FastifyRequest): void {
-  raw.socket.setTimeout(0)
 }
 
 function repoOfGit(
