@@ -112,6 +112,7 @@ const MARKS = { held: '✓', failed: '✗', 'not offered': '–' } as const
 /** Operations down, clients across. */
 async function printTable(clients: readonly Client[]): Promise<boolean> {
   const wanted = clients.filter(({ name }) => name.includes(values.only))
+  if (wanted.length === 0) return true
   const columns: (readonly Step[])[] = []
   for (const client of wanted) columns.push(await stepsOf(client))
   const line = (cells: readonly string[]): void => {

@@ -84,7 +84,7 @@ def load_revision():
 @step
 def save_pretrained():
     """Saving with push_to_hub publishes"""
-    bert.save_pretrained(folder() / "saved-bert", push_to_hub=True, repo_id="acme/saved-bert")
+    bert.save_pretrained(str(folder() / "saved-bert"), push_to_hub=True, repo_id="acme/saved-bert")
     same_weights(bert, AutoModel.from_pretrained("acme/saved-bert"))
 
 
