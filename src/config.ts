@@ -189,7 +189,7 @@ export const SETTINGS = {
   XET_MEMORY_BYTES: setting(
     192 * MIB,
     atLeast(MIB),
-    'lists of chunks in Xet uploads being read at once, in all; more are answered 429',
+    'lists of chunks in Xet uploads: those being read, and as much again of those kept; more are answered 429',
     '192 MiB',
   ),
   HEADER_MEMORY_BYTES: setting(

@@ -194,6 +194,7 @@ export function createXetSessions(parts: {
     try {
       const files = await parseShard(bytes, { maxFiles })
       for (const file of files) await requireWhole(session, file)
+      await requireRoom(files)
       for (const file of files) await stageFile(session, upload, file)
     } finally {
       release()
@@ -230,11 +231,8 @@ export function createXetSessions(parts: {
     }
   }
 
-  /** All that a file is to be made of is here, and the disk has room for it. */
-  async function requireWhole(
-    session: Session,
-    { terms, unpackedBytes }: ShardFile,
-  ): Promise<void> {
+  /** All that a file is to be made of is here. */
+  async function requireWhole(session: Session, { terms }: ShardFile): Promise<void> {
     for (let i = 0; i < terms.count; i++) {
       const { xorb, chunkBegin, chunkEnd, unpackedBytes: told } = terms.at(i)
       const known = session.xorbs.get(xorb)
@@ -248,7 +246,12 @@ export function createXetSessions(parts: {
         throw invalidField('body', 'tells a wrong length of its chunks', 'The shard is refused.')
       if (i % 1000 === 999) await setImmediate()
     }
-    if ((await roomBytes()) <= unpackedBytes)
+  }
+
+  /** Chunks may repeat, so that a small shard can name very many bytes. */
+  async function requireRoom(files: readonly ShardFile[]): Promise<void> {
+    const bytes = files.reduce((sum, { unpackedBytes }) => sum + unpackedBytes, 0)
+    if ((await roomBytes()) <= bytes)
       throw new RegistryError('INSUFFICIENT_STORAGE', 'There is no room for this.')
   }
 
