@@ -185,7 +185,7 @@ t.test('read-only nodes serve beside the one that writes, and touch nothing', as
 
 /** What answers a POST and changes nothing. */
 const ANSWERED = /\/(?:paths-info\/\{rev\}|validate-yaml|lfs\/.*verify)$/
-const isHubs = (path: string): boolean => /^\/(?:api\/|\{owner\})/.test(path)
+const isHubs = (path: string): boolean => /^\/(?:api\/|cas\/|\{owner\})/.test(path)
 
 t.test('every write is refused: the caller known, the body unread', async (t) => {
   const document = await jsonOf(await replica.get('/openapi.json'))

@@ -1,11 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { requireScope } from '../../src/access/principal.ts'
+import { forbidden, requireScope } from '../../src/access/principal.ts'
 import type { Config } from '../../src/config.ts'
 import { invalidField, RegistryError } from '../../src/errors.ts'
 import { judgeName } from '../../src/hub/refused-names.ts'
 import { commitOf, EMPTY_COMMIT, resolveHub } from '../../src/hub/revision.ts'
 import { type CheckpointName, parseCheckpointName } from '../../src/registry/names.ts'
+import { rolesThatPublish } from '../../src/registry/publish.ts'
 import { notFound, type ResolvedVersion } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { principalOf } from '../authenticate.ts'
@@ -35,7 +36,10 @@ export function readableRepo(request: FastifyRequest, { owner, name }: Repo): Ch
 /** The repository of the URL, which needn't exist. @throws {RegistryError} INVALID_NAME, FORBIDDEN */
 export function writableRepo(request: FastifyRequest, { owner, name }: Repo): CheckpointName {
   const repo = parseCheckpointName(owner, name)
-  requireScope(principalOf(request), repo, 'write')
+  const principal = principalOf(request)
+  requireScope(principal, repo, 'write')
+  if (!rolesThatPublish(repo.owner).includes(principal.role))
+    throw forbidden('Only an admin publishes below this owner.')
   return repo
 }
 

@@ -1,10 +1,11 @@
 import { RegistryError } from '../errors.ts'
-import { createGate } from '../gate.ts'
 import type { Sha256 } from '../registry/names.ts'
 import { createValidator } from '../safetensors/stream.ts'
 import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { refusalOf } from '../vault/refusal.ts'
 import type { Vault } from '../vault/vault.ts'
+import type { ReserveRoom } from './room.ts'
+import { createShares } from './shares.ts'
 import type { Stage, StageRequest } from './stage.ts'
 
 /** A large object that comes in parts, each of them in a request of its own, in any order and as often as it takes. */
@@ -40,8 +41,9 @@ interface Assembly {
 }
 
 const MAX_PARTS = 100
-/** Of all objects: each holds a file open, and may be a byte long. */
-const MAX_PARTS_KEPT = 20_000
+/** In all, and of one token: a part may be a byte long. */
+const MAX_PARTS_KEPT = 50_000
+const MAX_PARTS_A_TOKEN = 5_000
 /** A longer header takes memory that is shared out when the whole is judged. */
 const JUDGED_EARLY_BYTES = 1024 * 1024
 const SWEEP_EVERY_MS = 60_000
@@ -49,14 +51,15 @@ const SWEEP_EVERY_MS = 60_000
 export function createAssemblies(parts: {
   readonly vault: Vault
   readonly stage: Stage
+  readonly reserveRoom: ReserveRoom
   /** An object that is larger comes in parts of so many bytes, or more where they would be too many. */
   readonly wholeBytes: number
   /** How long parts wait for others. */
   readonly keptMs: number
 }): Assemblies {
-  const { vault, stage, wholeBytes, keptMs } = parts
+  const { vault, stage, reserveRoom, wholeBytes, keptMs } = parts
   const assemblies = new Map<string, Assembly>()
-  const places = createGate(MAX_PARTS_KEPT)
+  const takePlace = createShares(MAX_PARTS_KEPT, MAX_PARTS_A_TOKEN)
 
   const partBytes = (size: number): number | undefined => {
     if (size <= wholeBytes) return undefined
@@ -97,40 +100,57 @@ export function createAssemblies(parts: {
     }
   }
 
+  /** Where a token has its share, the parts that it left behind longest ago go first. */
+  async function takePlaceOf({ principal: { tokenId } }: LargeObject): Promise<() => void> {
+    for (;;) {
+      const leave = takePlace(tokenId)
+      if (leave !== undefined) return leave
+      const [oldest] = [...assemblies]
+        .filter(
+          ([key, { completing }]) => completing === undefined && key.startsWith(`${tokenId} `),
+        )
+        .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
+      if (oldest === undefined)
+        throw new RegistryError(
+          'TOO_MANY_REQUESTS',
+          'As many parts wait for others as can be; try later.',
+          { retry_after: 60 },
+        )
+      await forget(oldest[0])
+    }
+  }
+
   /** So many bytes of an object, kept in a file of their own. */
   async function spool(
+    object: LargeObject,
     body: AsyncIterable<Uint8Array>,
     size: number,
     judge: (bytes: Uint8Array) => void,
   ): Promise<Part> {
-    const leave = places.tryEnter()
-    if (leave === undefined)
-      throw new RegistryError(
-        'TOO_MANY_REQUESTS',
-        'As many parts wait for others as can be; try later.',
-        { retry_after: 60 },
-      )
-    const scratch = await vault.scratch().catch((error: unknown) => {
-      leave()
-      throw error
-    })
-    const part: Part = {
-      read: scratch.read,
-      discard: async () => {
-        leave()
-        await scratch.discard()
-      },
-    }
+    const leave = await takePlaceOf(object)
     try {
-      for await (const chunk of body) {
-        judge(chunk)
-        if (scratch.sizeBytes + chunk.length > size) throw wrongSize(size)
-        await scratch.append(chunk)
+      const scratch = await vault.scratch()
+      try {
+        for await (const chunk of body) {
+          judge(chunk)
+          if (scratch.sizeBytes + chunk.length > size) throw wrongSize(size)
+          await scratch.append(chunk)
+        }
+        if (scratch.sizeBytes !== size) throw wrongSize(size)
+      } catch (error) {
+        await scratch.discard()
+        throw error
       }
-      if (scratch.sizeBytes !== size) throw wrongSize(size)
-      return part
+      const { read, discard } = await scratch.park()
+      return {
+        read,
+        discard: async () => {
+          leave()
+          await discard()
+        },
+      }
     } catch (error) {
-      await part.discard()
+      leave()
       throw error
     }
   }
@@ -143,7 +163,9 @@ export function createAssemblies(parts: {
     { oid, sizeBytes, ...file }: LargeObject,
     assembly: Assembly,
   ): Promise<Sha256> {
+    let leaveRoom = (): void => undefined
     try {
+      leaveRoom = await reserveRoom(sizeBytes)
       const body = inOrder(assembly.parts, countOf(sizeBytes))
       const sha256 = await stage({ ...file, body, announcedBytes: sizeBytes, expected: oid })
       await forget(key)
@@ -154,6 +176,8 @@ export function createAssemblies(parts: {
         assembly.lastUsed = performance.now()
       } else await forget(key)
       throw error
+    } finally {
+      leaveRoom()
     }
   }
 
@@ -162,7 +186,7 @@ export function createAssemblies(parts: {
     takePart: async (object, number, body) => {
       const key = keyOf(object)
       const size = partSize(object.sizeBytes, partBytes(object.sizeBytes), number)
-      const part = await spool(body, size, beginningOf(object, number))
+      const part = await spool(object, body, size, beginningOf(object, number))
       const assembly = assemblies.get(key) ?? newAssembly()
       if (assembly.completing !== undefined) {
         await part.discard()

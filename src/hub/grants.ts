@@ -39,7 +39,8 @@ export function createGrants(lifetimeMs: number): Grants {
     read: (issued) => {
       const [, text, mac] = FORM.exec(issued) ?? []
       if (text === undefined || mac === undefined) return undefined
-      if (!timingSafeEqual(macOf(text), Buffer.from(mac, 'base64url'))) return undefined
+      const expected = Buffer.from(macOf(text).toString('base64url'))
+      if (!timingSafeEqual(expected, Buffer.from(mac))) return undefined
       // Nobody else wrote it.
       const [purpose, tokenId, owner, name, oid, size, part, expires] = JSON.parse(
         Buffer.from(text, 'base64url').toString(),

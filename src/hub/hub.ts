@@ -7,6 +7,7 @@ import { type Assemblies, createAssemblies } from './assemblies.ts'
 import { type Commit, createCommit } from './commit.ts'
 import { createGrants, type Grants } from './grants.ts'
 import type { Spool } from './json-lines.ts'
+import { createRoom } from './room.ts'
 import { createStage, type Stage } from './stage.ts'
 import { isWeightsHeld } from './weights-held.ts'
 import { createXetSessions, type XetSessions } from './xet-sessions.ts'
@@ -36,10 +37,12 @@ export function createHub(parts: {
 }): Hub {
   const { config, ledger, vault, admit, publish, roomBytes, onFailure } = parts
   const keptMs = config.UPLOAD_KEPT_MS
+  const reserveRoom = createRoom(roomBytes)
   const stage = createStage({ ledger, vault, admit, keptMs })
   const assemblies = createAssemblies({
     vault,
     stage,
+    reserveRoom,
     keptMs,
     wholeBytes: config.UPLOAD_PART_BYTES,
   })
@@ -47,7 +50,7 @@ export function createHub(parts: {
   const xet = createXetSessions({
     vault,
     stage,
-    roomBytes,
+    reserveRoom,
     isHeld: ({ principal, checkpoint }, sha256, sizeBytes) =>
       isWeightsHeld(ledger, principal.tokenId, checkpoint, sha256, sizeBytes),
     maxFiles: config.MAX_FILES,

@@ -29,8 +29,9 @@ export type NameVerdict =
 
 /** What a path's name alone decides; undefined where it is for its content to say. */
 export function judgeName(path: string): NameVerdict | undefined {
-  const name = posix.basename(path)
-  const extension = posix.extname(name).toLowerCase()
+  // Windows leaves out dots and spaces at the end.
+  const name = posix.basename(path).replace(/[. ]+$/, '')
+  const extension = /\.[^.]*$/.exec(name)?.[0].toLowerCase() ?? ''
   if (PICKLES.has(extension))
     return {
       verdict: 'left_out',

@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import { invalidField, RegistryError } from '../errors.ts'
 import { createGate } from '../gate.ts'
 import { type CheckpointName, DEFAULT_PATH, type Sha256 } from '../registry/names.ts'
-import type { ScratchFile, Vault } from '../vault/vault.ts'
+import type { ParkedFile, Vault } from '../vault/vault.ts'
+import type { ReserveRoom } from './room.ts'
+import { createShares } from './shares.ts'
 import type { Stage, StageRequest } from './stage.ts'
 import { decodeChunk } from './xet/chunk.ts'
 import { parseShard, type ShardFile, type ShardTerm } from './xet/shard.ts'
@@ -45,12 +47,13 @@ export interface XetSessions {
 }
 
 interface Xorb {
-  readonly file: ScratchFile
+  readonly file: ParkedFile
   readonly index: XorbIndex
   readonly discard: () => Promise<void>
 }
 
 interface Session {
+  readonly leave: () => void
   readonly xorbs: Map<string, Xorb>
   readonly staged: Set<string>
   readonly refused: Map<string, string>
@@ -59,11 +62,11 @@ interface Session {
 }
 
 const SWEEP_EVERY_MS = 60_000
-/** In one session; of 64 MiB each. */
-const MAX_XORBS = 16_384
-/** In all sessions: each holds a file open. */
-const MAX_XORBS_KEPT = 32_768
+/** In all, and of one token; of 64 MiB each. */
+const MAX_XORBS = 131_072
+const MAX_XORBS_A_TOKEN = 16_384
 const MAX_SESSIONS = 10_000
+const MAX_SESSIONS_A_TOKEN = 100
 /** Refusals remembered in a session, and of each so many characters: it quotes what the file says. */
 const MAX_REFUSED = 100
 const MAX_TOLD = 500
@@ -76,17 +79,18 @@ export function createXetSessions(parts: {
   readonly vault: Vault
   readonly stage: Stage
   readonly isHeld: (upload: XetUpload, sha256: Sha256, sizeBytes: number) => Promise<boolean>
-  readonly roomBytes: () => Promise<number>
+  readonly reserveRoom: ReserveRoom
   readonly maxFiles: number
-  /** Of shards being read at once, in all, and as much again of what is known of xorbs. */
+  /** Of shards being read at once, in all, and as much again of what is known of xorbs: half of that at most for one token. */
   readonly memoryBytes: number
   readonly keptMs: number
 }): XetSessions {
-  const { vault, stage, isHeld, roomBytes, maxFiles, memoryBytes, keptMs } = parts
+  const { vault, stage, isHeld, reserveRoom, maxFiles, memoryBytes, keptMs } = parts
   const sessions = new Map<string, Session>()
   const memory = createGate(memoryBytes)
-  const indexMemory = createGate(memoryBytes)
-  const places = createGate(MAX_XORBS_KEPT)
+  const takeMemory = createShares(memoryBytes, memoryBytes / 2)
+  const takePlace = createShares(MAX_XORBS, MAX_XORBS_A_TOKEN)
+  const takeSession = createShares(MAX_SESSIONS, MAX_SESSIONS_A_TOKEN)
 
   const prefixOf = (tokenId: string, { owner, name }: CheckpointName): string =>
     `${tokenId} ${owner}/${name} `.toLowerCase()
@@ -94,12 +98,19 @@ export function createXetSessions(parts: {
   const keyOf = ({ principal, checkpoint, nonce }: XetUpload): string =>
     prefixOf(principal.tokenId, checkpoint) + nonce
 
-  function sessionOf(upload: XetUpload): Session {
+  async function sessionOf(upload: XetUpload): Promise<Session> {
     const key = keyOf(upload)
     const known = sessions.get(key)
     if (known !== undefined) return known
-    if (sessions.size >= MAX_SESSIONS) throw tooMany('sessions are going on')
+    const { tokenId } = upload.principal
+    const leave = await orMakingRoom(tokenId, () => takeSession(tokenId), 'sessions are going on')
+    const begun = sessions.get(key)
+    if (begun !== undefined) {
+      leave()
+      return begun
+    }
     const session = {
+      leave,
       xorbs: new Map<string, Xorb>(),
       staged: new Set<string>(),
       refused: new Map<string, string>(),
@@ -110,8 +121,25 @@ export function createXetSessions(parts: {
     return session
   }
 
+  /** Where a token has its share, what it left behind longest ago goes first. */
+  async function orMakingRoom(
+    tokenId: string,
+    take: () => (() => void) | undefined,
+    what: string,
+  ): Promise<() => void> {
+    for (;;) {
+      const leave = take()
+      if (leave !== undefined) return leave
+      const [oldest] = [...sessions]
+        .filter(([key, { busy }]) => busy === 0 && key.startsWith(`${tokenId} `.toLowerCase()))
+        .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
+      if (oldest === undefined) throw tooMany(what)
+      await forget(oldest[0])
+    }
+  }
+
   async function using<T>(upload: XetUpload, act: (session: Session) => Promise<T>): Promise<T> {
-    const session = sessionOf(upload)
+    const session = await sessionOf(upload)
     session.busy += 1
     try {
       return await act(session)
@@ -120,13 +148,15 @@ export function createXetSessions(parts: {
     } finally {
       session.busy -= 1
       session.lastUsed = performance.now()
-      if (isUntouched(session)) sessions.delete(keyOf(upload))
+      if (isUntouched(session)) await forget(keyOf(upload))
     }
   }
 
   async function forget(key: string): Promise<void> {
-    const xorbs = [...(sessions.get(key)?.xorbs.values() ?? [])]
+    const session = sessions.get(key)
+    const xorbs = [...(session?.xorbs.values() ?? [])]
     sessions.delete(key)
+    session?.leave()
     await Promise.allSettled(xorbs.map(({ discard }) => discard()))
   }
 
@@ -140,48 +170,56 @@ export function createXetSessions(parts: {
 
   async function takeXorb(
     { xorbs }: Session,
+    { principal: { tokenId } }: XetUpload,
     hash: string,
     body: AsyncIterable<Uint8Array>,
   ): Promise<boolean> {
-    if (xorbs.size >= MAX_XORBS)
-      throw new RegistryError('TOO_LARGE', 'This upload has too many xorbs.', { limit: MAX_XORBS })
-    const xorb = await spool(body)
-    if (xorbs.has(hash)) {
-      await xorb.discard()
-      return false
+    const leave = await orMakingRoom(tokenId, () => takePlace(tokenId), WAITING)
+    try {
+      const xorb = await spool(tokenId, body, leave)
+      if (xorbs.has(hash)) {
+        await xorb.discard()
+        return false
+      }
+      xorbs.set(hash, xorb)
+      return true
+    } catch (error) {
+      leave()
+      throw error
     }
-    xorbs.set(hash, xorb)
-    return true
   }
 
-  async function spool(body: AsyncIterable<Uint8Array>): Promise<Xorb> {
-    const leavePlace = places.tryEnter()
-    if (leavePlace === undefined) throw tooMany('xorbs wait for their commits')
+  /** Keeps a xorb, and what it takes, until it is discarded. */
+  async function spool(
+    tokenId: string,
+    body: AsyncIterable<Uint8Array>,
+    leavePlace: () => void,
+  ): Promise<Xorb> {
     const reader = createXorbReader()
-    let file: ScratchFile | undefined
+    const scratch = await vault.scratch()
+    let index: XorbIndex
+    let leaveMemory: () => void
     try {
-      file = await vault.scratch()
       for await (const chunk of body) {
         reader.write(chunk)
-        await file.append(chunk)
+        await scratch.append(chunk)
       }
-      const index = reader.end()
-      const leaveMemory = indexMemory.tryEnter(bytesInMemory(index))
-      if (leaveMemory === undefined) throw tooMany('xorbs wait for their commits')
-      const { discard } = file
-      return {
-        file,
-        index,
-        discard: async () => {
-          leavePlace()
-          leaveMemory()
-          await discard()
-        },
-      }
+      index = reader.end()
+      const bytes = bytesInMemory(index)
+      leaveMemory = await orMakingRoom(tokenId, () => takeMemory(tokenId, bytes), WAITING)
     } catch (error) {
-      leavePlace()
-      await file?.discard()
+      await scratch.discard()
       throw error
+    }
+    const file = await scratch.park()
+    return {
+      file,
+      index,
+      discard: async () => {
+        leavePlace()
+        leaveMemory()
+        await file.discard()
+      },
     }
   }
 
@@ -194,8 +232,12 @@ export function createXetSessions(parts: {
     try {
       const files = await parseShard(bytes, { maxFiles })
       for (const file of files) await requireWhole(session, file)
-      await requireRoom(files)
-      for (const file of files) await stageFile(session, upload, file)
+      const leaveRoom = await reserveRoom(unpackedBytesOf(files))
+      try {
+        for (const file of files) await stageFile(session, upload, file)
+      } finally {
+        leaveRoom()
+      }
     } finally {
       release()
     }
@@ -248,13 +290,6 @@ export function createXetSessions(parts: {
     }
   }
 
-  /** Chunks may repeat, so that a small shard can name very many bytes. */
-  async function requireRoom(files: readonly ShardFile[]): Promise<void> {
-    const bytes = files.reduce((sum, { unpackedBytes }) => sum + unpackedBytes, 0)
-    if ((await roomBytes()) <= bytes)
-      throw new RegistryError('INSUFFICIENT_STORAGE', 'There is no room for this.')
-  }
-
   async function stageFile(session: Session, upload: XetUpload, file: ShardFile): Promise<void> {
     const { sha256, unpackedBytes } = file
     if (sha256 === undefined)
@@ -282,7 +317,8 @@ export function createXetSessions(parts: {
   }
 
   return {
-    takeXorb: (upload, hash, body) => using(upload, (session) => takeXorb(session, hash, body)),
+    takeXorb: (upload, hash, body) =>
+      using(upload, (session) => takeXorb(session, upload, hash, body)),
     takeShard: (upload, body) => using(upload, (session) => takeShard(session, upload, body)),
     settle: async (tokenId, checkpoint, committed) => {
       const done = new Set(committed)
@@ -340,12 +376,18 @@ function remember(refused: Map<string, string>, sha256: string, why: string): vo
   if (refused.size < MAX_REFUSED) refused.set(sha256, why.slice(0, MAX_TOLD).toWellFormed())
 }
 
+/** Chunks may repeat, so that a small shard can name very many bytes. */
+const unpackedBytesOf = (files: readonly ShardFile[]): number =>
+  files.reduce((sum, { unpackedBytes }) => sum + unpackedBytes, 0)
+
 /** Nothing came of it. */
 const isUntouched = ({ busy, xorbs, staged, refused }: Session): boolean =>
   busy + xorbs.size + staged.size + refused.size === 0
 
 const bytesInMemory = ({ starts, rawStarts, schemes }: XorbIndex): number =>
   starts.byteLength + rawStarts.byteLength + schemes.byteLength
+
+const WAITING = 'xorbs wait for their commits'
 
 const tooMany = (what: string): RegistryError =>
   new RegistryError('TOO_MANY_REQUESTS', `As many ${what} as can be; try later.`, {

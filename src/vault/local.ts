@@ -14,7 +14,14 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FoldersRefused } from '../folders.ts'
-import { type OpenBlob, type ScratchFile, type Staged, type Vault, VaultFull } from './vault.ts'
+import {
+  type OpenBlob,
+  type ParkedFile,
+  type ScratchFile,
+  type Staged,
+  type Vault,
+  VaultFull,
+} from './vault.ts'
 
 // vault/
 //   staging/ID         being written, 0600; swept at start
@@ -146,8 +153,11 @@ export async function openLocalVault(root: string): Promise<Vault> {
         await full(writeFully(file, sizeBytes, bytes))
         sizeBytes += bytes.length
       },
-      readAt: (position, length) => readFully(file, position, length),
       read: () => readAll(file),
+      park: async () => {
+        await file.close()
+        return parked(path)
+      },
       discard: async () => {
         await file.close()
         await rm(path, { force: true })
@@ -229,6 +239,29 @@ async function* readAll(file: FileHandle): AsyncGenerator<Uint8Array, void, unde
     if (bytesRead === 0) return
     yield buffer.subarray(0, bytesRead)
     at += bytesRead
+  }
+}
+
+function parked(path: string): ParkedFile {
+  const reopen = (): Promise<FileHandle> => open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  return {
+    readAt: async (position, length) => {
+      const file = await reopen()
+      try {
+        return await readFully(file, position, length)
+      } finally {
+        await file.close()
+      }
+    },
+    read: async function* () {
+      const file = await reopen()
+      try {
+        yield* readAll(file)
+      } finally {
+        await file.close()
+      }
+    },
+    discard: () => rm(path, { force: true }),
   }
 }
 

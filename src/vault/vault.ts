@@ -19,11 +19,20 @@ export interface ScratchFile {
   readonly fd: number
   readonly sizeBytes: number
   append: (bytes: Uint8Array) => Promise<void>
-  /** So many bytes at a position; they must be there. */
-  readAt: (position: number, length: number) => Promise<Uint8Array>
   /** From its begin to its end, whoever wrote it. */
   read: () => AsyncIterable<Uint8Array>
+  /** Lets go of the open file; what was written waits on the disk. */
+  park: () => Promise<ParkedFile>
   /** Gives its bytes back to the disk. */
+  discard: () => Promise<void>
+}
+
+/** A file in staging that is open only while it is read. */
+export interface ParkedFile {
+  /** So many bytes at a position; they must be there. */
+  readAt: (position: number, length: number) => Promise<Uint8Array>
+  /** From its begin to its end. */
+  read: () => AsyncIterable<Uint8Array>
   discard: () => Promise<void>
 }
 

@@ -27,6 +27,7 @@ async function started(t: Test, { keptMs = 60_000, fails = [] as readonly Regist
     vault,
     wholeBytes: WHOLE,
     keptMs,
+    reserveRoom: () => Promise.resolve(() => undefined),
     stage: async ({ body, announcedBytes, expected }) => {
       const bytes = await gather(body)
       staged.push(bytes)

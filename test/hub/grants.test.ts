@@ -28,8 +28,7 @@ t.test('a grant that was altered anywhere is none', async (t) => {
   for (let at = 0; at < issued.length; at++) {
     const other = issued[at] === 'A' ? 'B' : 'A'
     const altered = issued.slice(0, at) + other + issued.slice(at + 1)
-    // The last digit of base64 has bits that say nothing.
-    if (at < issued.length - 1) t.equal(grants.read(altered), undefined, `at ${at}`)
+    t.equal(grants.read(altered), undefined, `at ${at}`)
     t.equal(grants.read(issued.slice(0, at)), undefined, `cut at ${at}`)
   }
   t.equal(grants.read(`${issued}A`), undefined)

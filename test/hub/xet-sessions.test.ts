@@ -1,4 +1,6 @@
+import { readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
+import { createRoom } from '../../src/hub/room.ts'
 import { createXetSessions, type XetUpload } from '../../src/hub/xet-sessions.ts'
 import { parseCheckpointName } from '../../src/registry/names.ts'
 import { openLocalVault } from '../../src/vault/local.ts'
@@ -179,7 +181,7 @@ t.test('sessions that are left alone go, and closing leaves none', async (t) => 
       vault,
       stage: () => Promise.reject(new Error('nothing is staged here')),
       isHeld: () => Promise.resolve(false),
-      roomBytes: () => Promise.resolve(0),
+      reserveRoom: createRoom(() => Promise.resolve(0)),
       ...{ maxFiles: 1, memoryBytes: 1024 * 1024, keptMs },
     })
   const upload = {
@@ -210,4 +212,46 @@ t.test('sessions that are left alone go, and closing leaves none', async (t) => 
   await t.rejects(closed.takeShard(upload, cut(some, 65_536)), { code: 'INSUFFICIENT_STORAGE' })
   await closed.close()
   t.same(await stagedIn(root), [])
+})
+
+t.test('a token that leaves sessions behind loses its oldest, and nobody else any', async (t) => {
+  const root = t.testdir()
+  const vault = await openLocalVault(root)
+  const sessions = createXetSessions({
+    vault,
+    stage: () => Promise.reject(new Error('nothing is staged here')),
+    isHeld: () => Promise.resolve(false),
+    reserveRoom: createRoom(() => Promise.resolve(0)),
+    ...{ maxFiles: 1, memoryBytes: 1024 * 1024, keptMs: 60_000 },
+  })
+  t.teardown(sessions.close)
+  const take = (tokenId: string, nonce: number): Promise<boolean> =>
+    sessions.takeXorb(
+      { principal: { tokenId }, address: '192.0.2.1', checkpoint: BERT, nonce: String(nonce) },
+      hashOf(1),
+      cut(rawXorb([A]), 1000),
+    )
+  await take('modest', 0)
+  for (let nonce = 0; nonce < 150; nonce++) t.equal(await take('greedy', nonce), true)
+  t.equal((await stagedIn(root)).length, 101)
+  t.equal(await take('modest', 0), false, 'what it sent is still there')
+  t.equal(await take('greedy', 149), false)
+  t.equal(await take('greedy', 0), true, 'which is long gone')
+})
+
+t.test('xorbs that wait hold no file open', async (t) => {
+  const openFiles = (): number =>
+    process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0
+  const vault = await openLocalVault(t.testdir())
+  const before = openFiles()
+  const scratch = await vault.scratch()
+  await scratch.append(Buffer.from('waiting'))
+  const parked = await scratch.park()
+  t.equal(openFiles(), before)
+  t.equal(Buffer.from(await parked.readAt(1, 3)).toString(), 'ait')
+  const pieces = []
+  for await (const piece of parked.read()) pieces.push(piece)
+  t.equal(Buffer.concat(pieces).toString(), 'waiting')
+  await parked.discard()
+  t.equal(openFiles(), before)
 })

@@ -333,7 +333,7 @@ t.test('who may not commit is refused before a byte of the body is asked for', a
   }
   const strong = pushing(server, await token('writer'))
   const own = await strong.commit('strongroom/pii', [header(), fileLine('a.txt', 'a')])
-  t.equal(own.status, 404, 'nothing is there to commit to')
+  t.equal(own.status, 403, 'whether or not it is there')
   await pushing(server).create('strongroom/pii')
   const tried = await strong.commit('strongroom/pii', [header(), fileLine('a.txt', 'a')])
   await refusal(t, tried, 403, null, 'FORBIDDEN')
