@@ -42,6 +42,9 @@ interface Holder {
 
 export function readBlobs(db: Database) {
   const byId = db.prepare<{ id: number }, Blob>(`SELECT ${BLOB} FROM blobs b WHERE b.id = @id`)
+  const bySha256 = db.prepare<{ sha256: string }, Blob>(
+    `SELECT ${BLOB} FROM blobs b WHERE b.sha256 = unhex(@sha256)`,
+  )
   const page = db
     .prepare<{ blob: number; page: number }, Uint8Array>(
       'SELECT digests FROM leaf_pages WHERE blob = @blob AND page = @page',
@@ -81,6 +84,7 @@ export function readBlobs(db: Database) {
     .pluck()
   return {
     get: (id: number): Blob | undefined => byId.get({ id }),
+    ofContent: (sha256: string): Blob | undefined => bySha256.get({ sha256 }),
     leafPage: (blob: number, number: number): Uint8Array | undefined =>
       page.get({ blob, page: number }),
     hasVaultId: (vaultId: string): boolean => byVaultId.get({ vaultId }) !== undefined,
@@ -101,7 +105,7 @@ export function readBlobs(db: Database) {
 export interface Upserted {
   readonly id: number
   readonly isNew: boolean
-  /** The vault id of the copy that was replaced. */
+  /** The vault id of the copy that goes: the one that was replaced, or the new one where the other stays. */
   readonly retired: string | undefined
   /** The copy that was replaced had been found damaged. */
   readonly repaired: boolean
@@ -141,6 +145,9 @@ export function writeBlobs(db: Database) {
        has_statistics = 1
      WHERE id = @id`,
   )
+  const markMeasured = db.prepare<{ id: number }>(
+    'UPDATE blobs SET has_statistics = 1 WHERE id = @id',
+  )
   const putPage = db.prepare<{ blob: number; page: number; digests: Uint8Array }>(
     `INSERT INTO leaf_pages (blob, page, digests) VALUES (@blob, @page, @digests)
      ON CONFLICT (blob, page) DO UPDATE SET digests = @digests WHERE digests <> @digests`,
@@ -168,6 +175,20 @@ export function writeBlobs(db: Database) {
     dropPages.run({ blob, from: pages })
   }
 
+  function keep({ sha256 }: PublishedFile, { vaultId, standing }: NewBlob): Upserted | undefined {
+    const known = bySha256.get({ sha256 })
+    if (known === undefined || known.state !== 'sealed' || known.vault_id !== standing)
+      return undefined
+    markMeasured.run({ id: known.id })
+    return {
+      id: known.id,
+      isNew: false,
+      retired: vaultId,
+      repaired: false,
+      lacksStatistics: known.has_statistics === 0,
+    }
+  }
+
   function putRow({ sha256, size }: PublishedFile, blob: NewBlob, now: string): Upserted {
     const { vaultId, kind, chunkSize, parameters } = blob
     const known = bySha256.get({ sha256 })
@@ -191,10 +212,12 @@ export function writeBlobs(db: Database) {
   }
 
   return {
-    /** Makes these bytes the copy that stands for their content: the newest proven copy always does. */
+    /** Makes these bytes the copy that stands for their content, unless one was proven again just now and still stands. */
     put(file: PublishedFile, blob: NewBlob, now: string): Upserted {
       if (blob.leaves.length !== Math.ceil(file.size / blob.chunkSize) * DIGEST_BYTES)
         throw new Error(`the leaves of ${file.path} do not cover it`)
+      const kept = keep(file, blob)
+      if (kept !== undefined) return kept
       const upserted = putRow(file, blob, now)
       putLeaves(upserted.id, blob.leaves)
       return upserted

@@ -143,6 +143,8 @@ export type BlobKind = 'safetensors' | 'index' | 'sidecar'
 export interface NewBlob {
   /** The random name of the bytes in the vault. */
   readonly vaultId: string
+  /** Of a copy of the same content that was proven again just now: if it still stands, it stays, and this one is retired. */
+  readonly standing?: string | undefined
   readonly kind: BlobKind
   readonly chunkSize: number
   /** SHA-256 of each chunk, 32 bytes a leaf. */
@@ -395,6 +397,8 @@ export interface Ledger {
   /** Lets go of some of the uploads that expired by `now`. Returns the vault ids that have no row any more. */
   collectUploads(now: string): Promise<readonly string[]>
   blob(id: number): Promise<Blob | undefined>
+  /** Of that content, whoever may read it. */
+  blobOf(sha256: string): Promise<Blob | undefined>
   /** Up to LEAVES_PER_PAGE digests, 32 bytes each; undefined past the end. */
   leafPage(blobId: number, page: number): Promise<Uint8Array | undefined>
   hasVaultId(vaultId: string): Promise<boolean>

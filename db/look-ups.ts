@@ -72,6 +72,7 @@ export function lookUpsOf(db: Database, key: Uint8Array | undefined) {
       blobs.heldBy(sha256, { token, owner, name, now: now() }),
     ),
     blob: look(blobs.get),
+    blobOf: look(blobs.ofContent),
     leafPage: look(blobs.leafPage),
     hasVaultId: look(blobs.hasVaultId),
 

@@ -22,12 +22,14 @@ import { createReadiness, NotYet } from './readiness.ts'
 import type { ReadHeld } from './registry/held-files.ts'
 import { createPublish, type Publish } from './registry/publish.ts'
 import { createSelect, type Select } from './registry/select.ts'
+import { createFindStanding } from './registry/standing-copy.ts'
 import { type CompareTensors, createCompareTensors } from './registry/tensor-change.ts'
 import { createVerifyVersion, type VerifyVersion } from './registry/verify.ts'
 import { openStores, type Stores } from './stores.ts'
 import { createAdmission } from './vault/admit.ts'
 import { createOpenBlobs } from './vault/open-blobs.ts'
 import { createVerifiedReader, type ReadContext, type ReadVerified } from './vault/read-verified.ts'
+import { createRehash } from './vault/rehash.ts'
 
 /** The registry without its HTTP: what the routes are given. */
 export interface Strongroom {
@@ -158,11 +160,15 @@ function wire(
     },
   })
 
+  const rehash = createRehash({ ledger, blobs, pool })
+  const findStanding = createFindStanding(ledger, rehash)
+
   const publish = createPublish({
     ledger,
     vault,
     pool,
     readHeld,
+    findStanding,
     admit,
     limits: {
       maxFiles: config.MAX_FILES,
@@ -179,6 +185,7 @@ function wire(
     vault,
     admit,
     publish,
+    findStanding,
     roomBytes,
     onFailure: (error) => {
       log.error({ err: error }, 'expired uploads could not be removed')
@@ -257,7 +264,7 @@ function wire(
     scan: createScan(vault, jobs),
     hub,
     detect,
-    verifyVersion: createVerifyVersion({ ledger, blobs, pool, onCorrupt, onAltered }),
+    verifyVersion: createVerifyVersion({ ledger, rehash, onCorrupt, onAltered }),
     compareTensors: createCompareTensors(readVerified, pool),
     uploads: createGate(Math.min(config.MAX_UPLOADS, Math.floor(slots.total / 4))),
     verifications: createGate(config.MAX_VERIFICATIONS),

@@ -1,6 +1,7 @@
 import type { Ledger } from '../../db/ledger.ts'
 import type { Config } from '../config.ts'
 import type { Publish } from '../registry/publish.ts'
+import type { FindStanding } from '../registry/standing-copy.ts'
 import type { Admit } from '../vault/admit.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type Assemblies, createAssemblies } from './assemblies.ts'
@@ -32,13 +33,14 @@ export function createHub(parts: {
   readonly vault: Vault
   readonly admit: Admit
   readonly publish: Publish
+  readonly findStanding: FindStanding
   readonly roomBytes: () => Promise<number>
   readonly onFailure: (error: unknown) => void
 }): Hub {
-  const { config, ledger, vault, admit, publish, roomBytes, onFailure } = parts
+  const { config, ledger, vault, admit, publish, findStanding, roomBytes, onFailure } = parts
   const keptMs = config.UPLOAD_KEPT_MS
   const reserveRoom = createRoom(roomBytes)
-  const stage = createStage({ ledger, vault, admit, keptMs })
+  const stage = createStage({ ledger, vault, admit, findStanding, keptMs })
   const assemblies = createAssemblies({
     vault,
     stage,

@@ -4,6 +4,7 @@ import { type CheckpointName, type FilePath, parseSha256, type Sha256 } from '..
 import { notFound } from '../registry/resolve.ts'
 import { digestMismatch, rolesThatPublish } from '../registry/publish.ts'
 import { publishedFile } from '../registry/published-file.ts'
+import type { FindStanding } from '../registry/standing-copy.ts'
 import { isStorageFull, storageFull } from '../storage-full.ts'
 import type { Admit } from '../vault/admit.ts'
 import type { FileKind } from '../vault/judging.ts'
@@ -34,9 +35,10 @@ export function createStage(parts: {
   readonly ledger: Ledger
   readonly vault: Vault
   readonly admit: Admit
+  readonly findStanding: FindStanding
   readonly keptMs: number
 }): Stage {
-  const { ledger, vault, admit, keptMs } = parts
+  const { ledger, vault, admit, findStanding, keptMs } = parts
 
   return async function stage({ body, expected, principal, checkpoint, ...file }) {
     const admitted = await admit(body, file)
@@ -45,6 +47,7 @@ export function createStage(parts: {
       const { sha256 } = admitted.digests
       if (expected !== undefined && sha256 !== expected)
         throw digestMismatch({ path: file.path, expected, actual: sha256 })
+      const standing = await findStanding(sha256)
       await admitted.staged.seal()
       // As with a publish: from here on the bytes may have their row, whatever is heard of it.
       discard = false
@@ -53,7 +56,7 @@ export function createStage(parts: {
         roles: rolesThatPublish(checkpoint.owner),
         address: file.address,
         ...checkpoint,
-        file: publishedFile(file.path, admitted),
+        file: publishedFile(file.path, admitted, standing),
         expiresAt: new Date(Date.now() + keptMs).toISOString(),
       })
       if (outcome.outcome !== 'staged') {

@@ -29,6 +29,7 @@ import { effective } from './policy.ts'
 import { publishedFile } from './published-file.ts'
 import { publishRefusal } from './publish-refusal.ts'
 import { revisionOf } from './revision.ts'
+import type { FindStanding } from './standing-copy.ts'
 import {
   createMetadataBudget,
   mergeMetadata,
@@ -85,9 +86,10 @@ export function createPublish(parts: {
   readonly admit: Admit
   readonly pool: HashPool
   readonly readHeld: ReadHeld
+  readonly findStanding: FindStanding
   readonly limits: PublishLimits
 }): Publish {
-  const { ledger, vault, admit, pool, readHeld, limits } = parts
+  const { ledger, vault, admit, pool, readHeld, findStanding, limits } = parts
 
   return async function publish(request) {
     const admitted: NewFile[] = []
@@ -158,10 +160,10 @@ export function createPublish(parts: {
     held: readonly HeldFile[],
     kindOf: KindOf,
   ): Promise<Publication> {
-    const files = [
-      ...admitted.map((file) => publishedFile(file.path, file.admitted)),
-      ...held.map(asNamed),
-    ].sort((a, b) => comparePaths(a.path, b.path))
+    const proven: PublishedFile[] = []
+    for (const { path, admitted: file } of admitted)
+      proven.push(publishedFile(path, file, await findStanding(file.digests.sha256)))
+    const files = [...proven, ...held.map(asNamed)].sort((a, b) => comparePaths(a.path, b.path))
     const own = [
       ...admitted.flatMap(({ admitted: { header } }) =>
         header === undefined ? [] : [header.metadata],

@@ -5,15 +5,16 @@ import type { Admitted } from '../vault/admit.ts'
 
 const DTYPE_NAMES = DTYPES.map(({ name }) => name)
 
-/** What the ledger is told of a file that was admitted. */
+/** What the ledger is told of a file that was admitted; `standing` is the vault id of a copy that may stay. */
 export const publishedFile = (
   path: string,
   admitted: Admitted,
+  standing: string | undefined,
 ): PublishedFile & { readonly blob: NewBlob } => ({
   path,
   sha256: admitted.digests.sha256,
   size: admitted.sizeBytes,
-  blob: newBlobOf(admitted),
+  blob: { ...newBlobOf(admitted), standing },
 })
 
 function newBlobOf({ kind, staged, digests, header }: Admitted): NewBlob {

@@ -93,3 +93,18 @@ t.test(
     })
   },
 )
+
+t.test('bytes that hold stay where they are when they are published again', async (t) => {
+  const server = await startServer(t)
+  const bytes = weights(2 * MIB, 5)
+  t.ok((await server.put('acme/stays/1', bytes)).ok)
+  const place = await whereInVault(server, 'acme/stays/1')
+  t.ok((await server.put('acme/stays/1', bytes)).ok, 'as the same version')
+  t.ok((await server.put('acme/elsewhere/1', bytes)).ok, 'or as another')
+  t.equal(await whereInVault(server, 'acme/elsewhere/1'), place)
+  t.ok(existsSync(place), 'where replicas and backups look for them')
+  t.same(readdirSync(join(server.folder, 'data/vault/staging')), [])
+  const shelf = join(server.folder, 'data/vault/blobs')
+  const blobs = readdirSync(shelf).flatMap((name) => readdirSync(join(shelf, name)))
+  t.equal(blobs.length, 1, 'and the copy that was not needed is gone')
+})

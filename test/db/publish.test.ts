@@ -208,6 +208,27 @@ t.test('bytes are stored once: the newest proven copy stands for them', async (t
   }
 })
 
+t.test('a copy that was proven again just now stays, and the new one goes', async (t) => {
+  const ledger = await openAt(t, t.testdir())
+  await addToken(ledger)
+  const standing = file('shared', { chunkSize: 2 })
+  const { vaultId } = standing.blob
+  await ledger.publish(publication('1', { files: [standing] }))
+  const again = (version: string, proven: string) => {
+    const fresh = file('shared', { chunkSize: 5 })
+    const files = [{ ...fresh, blob: { ...fresh.blob, standing: proven } }]
+    return { id: fresh.blob.vaultId, outcome: ledger.publish(publication(version, { files })) }
+  }
+  const same = again('2', vaultId)
+  t.same(await same.outcome, { outcome: 'created', retired: [same.id] })
+  t.match(await ledger.blobOf(standing.sha256), { vaultId, chunkSize: 2, state: 'sealed' })
+  await ledger.quarantine(vaultId, { action: 'integrity_failure', outcome: 'INTEGRITY_FAILURE' })
+  const repair = again('3', vaultId)
+  t.same(await repair.outcome, { outcome: 'created', retired: [vaultId] }, 'unless it is damaged')
+  const other = again('4', vaultId)
+  t.same(await other.outcome, { outcome: 'created', retired: [repair.id] }, 'or stands no more')
+})
+
 t.test('two files of the same bytes in one publication share one copy', async (t) => {
   const ledger = await openAt(t, t.testdir())
   await addToken(ledger)
