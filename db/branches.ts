@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { writeAudit } from './audit.ts'
 import type { BranchOutcome, TagChange } from './changes.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { transaction } from './connect.ts'
@@ -38,21 +39,30 @@ export function newBranches(db: Database) {
   }
 }
 
+interface Judged {
+  readonly outcome: 'may'
+  readonly checkpoint: number
+  readonly actorName: string
+  readonly now: string
+}
+
 /** Of one checkpoint; whoever wants more commits to those that there are. */
 const MAX_NEW_BRANCHES = 1000
 
 /** The transactions on branches of a checkpoint that has nothing on main to begin them with. */
-export function branchTransactions(db: Database) {
+export function branchTransactions(db: Database, key: Uint8Array | undefined) {
   const permit = permits(db)
   const checkpoints = readCheckpoints(db)
   const versions = readVersions(db)
   const tags = readTags(db)
   const branches = newBranches(db)
   const isProtected = tagProtection(db)
+  const audit = writeAudit(db, key)
 
-  function judge(change: TagChange): { outcome: 'may'; checkpoint: number } | BranchOutcome {
+  function judge(change: TagChange): Judged | BranchOutcome {
     const { owner, name, tag: branch, rolesIfProtected } = change
-    const permitted = permit(change, owner, name, new Date().toISOString())
+    const now = new Date().toISOString()
+    const permitted = permit(change, owner, name, now)
     if (permitted.outcome !== 'permitted') return permitted
     const isKept =
       branch === LATEST ||
@@ -62,7 +72,17 @@ export function branchTransactions(db: Database) {
     const checkpoint = checkpoints.find(owner, name)
     return checkpoint === undefined || checkpoint.deleted_at !== null
       ? { outcome: 'checkpoint_missing' }
-      : { outcome: 'may', checkpoint: checkpoint.id }
+      : { outcome: 'may', checkpoint: checkpoint.id, actorName: permitted.actorName, now }
+  }
+
+  function enter(
+    change: TagChange,
+    { actorName, now }: Judged,
+    branch: 'started' | 'dropped',
+  ): void {
+    const { tokenId: actorId, address, owner, name, tag } = change
+    const entry = { action: 'tag', actorId, actorName, address, subject: `${owner}/${name}@${tag}` }
+    audit.append([{ ...entry, outcome: 'ok', details: { branch } }], now)
   }
 
   function startBranch(change: TagChange): BranchOutcome {
@@ -75,15 +95,16 @@ export function branchTransactions(db: Database) {
       return { outcome: 'unexpected', current: null }
     if (branches.count(checkpoint) === MAX_NEW_BRANCHES) return { outcome: 'too_many' }
     branches.add(checkpoint, change.tag)
+    enter(change, judged, 'started')
     return { outcome: 'started' }
   }
 
   function dropBranch(change: TagChange): BranchOutcome {
     const judged = judge(change)
     if (judged.outcome !== 'may') return judged
-    return branches.remove(judged.checkpoint, change.tag)
-      ? { outcome: 'dropped' }
-      : { outcome: 'tag_missing' }
+    if (!branches.remove(judged.checkpoint, change.tag)) return { outcome: 'tag_missing' }
+    enter(change, judged, 'dropped')
+    return { outcome: 'dropped' }
   }
 
   return {

@@ -73,6 +73,7 @@ export function readCheckpoints(db: Database) {
       afterName: string
       scope: string
       prefix: string
+      deleted: 0 | 1
       limit: number
     },
     SummaryRow
@@ -85,6 +86,7 @@ export function readCheckpoints(db: Database) {
      WHERE c.owner BETWEEN @from AND @to AND (+c.owner, +c.name) > (@afterOwner, @afterName)
        AND ${covers('@scope', 'c.owner', 'c.name')}
        AND substr(c.owner || '/' || c.name, 1, length(@prefix)) = @prefix COLLATE NOCASE
+       AND (@deleted OR c.deleted_at IS NULL)
        AND EXISTS (SELECT 1 FROM versions WHERE checkpoint = c.id)
      ORDER BY c.owner, c.name LIMIT @limit`,
   )
@@ -109,8 +111,9 @@ export function readCheckpoints(db: Database) {
     list(query: CheckpointQuery): readonly CheckpointSummary[] {
       const after = partsOf(query.after)
       const { scope, prefix = '', limit } = query
+      const deleted = query.deleted === false ? 0 : 1
       const keyset = { afterOwner: after.owner, afterName: after.name ?? '' }
-      const rows = list.all({ ...ownersOf(query), ...keyset, scope, prefix, limit })
+      const rows = list.all({ ...ownersOf(query), ...keyset, scope, prefix, deleted, limit })
       return rows.map((row) => ({ ...row, latest: row.latest ?? undefined }))
     },
   }

@@ -298,6 +298,8 @@ export interface CheckpointQuery {
   readonly prefix?: string | undefined
   /** Exclusive start: `owner/name`. */
   readonly after?: string | undefined
+  /** Those too that a client deleted, whose versions are withdrawn; true unless said. */
+  readonly deleted?: boolean
   readonly limit: number
 }
 

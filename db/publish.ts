@@ -164,6 +164,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     const size = files.reduce((sum, file) => sum + file.size, 0)
     const moved = branch === undefined ? {} : { branch }
     enter('publish', publication, act, { files: files.length, size, previous, ...moved })
+    if (branch !== undefined) enterMove(publication, branch, previous, act)
     return { outcome: 'created', retired }
   }
 
@@ -211,6 +212,19 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     if (blob.retired !== undefined) retired.push(blob.retired)
     if (blob.repaired) enter('repair', publication, act, { path: file.path, sha256: file.sha256 })
     return blob
+  }
+
+  /** For the history of the branch, as when any tag is moved. */
+  function enterMove(
+    { tokenId, address, owner, name, version, revision }: Publication,
+    branch: string,
+    from: string | null,
+    { actorName, now }: Act,
+  ): void {
+    const actor = { actorId: tokenId, actorName, address }
+    const subject = `${owner}/${name}@${branch}`
+    const details = { from, to: revision, version }
+    audit.append([{ action: 'tag', ...actor, subject, revision, outcome: 'ok', details }], now)
   }
 
   function enter(

@@ -126,7 +126,7 @@ function transactionsOf(db: Database, key: Uint8Array | undefined): Transactions
     withdraw: withdrawTransaction(db, key),
     setPolicy: policyTransaction(db, key),
     ...tagTransactions(db, key),
-    ...branchTransactions(db),
+    ...branchTransactions(db, key),
     ...repositoryTransactions(db, key),
     stageUpload: stageTransaction(db, key),
     collectUploads: collectTransaction(db),

@@ -5,7 +5,6 @@ import { type Static, Type } from 'typebox'
 import type { Principal } from '../../src/access/principal.ts'
 import { invalidField, RegistryError } from '../../src/errors.ts'
 import type { Grant } from '../../src/hub/grants.ts'
-import { isWeightsHeld } from '../../src/hub/weights-held.ts'
 import { type CheckpointName, parseSha256, type Sha256 } from '../../src/registry/names.ts'
 import { notFound } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
@@ -159,7 +158,7 @@ export async function lfsBatchRoutes(
     oid: Sha256,
     size: number,
     checkpoint: CheckpointName,
-  ): Promise<boolean> => isWeightsHeld(ledger, tokenId, checkpoint, oid, size)
+  ): Promise<boolean> => hub.holdings.hasWeights(tokenId, checkpoint, oid, size)
 
   /** What the client is to do with an object. */
   async function placeFor(

@@ -5,7 +5,6 @@ import { RegistryError } from '../../src/errors.ts'
 import type { LargeObject } from '../../src/hub/assemblies.ts'
 import type { Grant } from '../../src/hub/grants.ts'
 import { requireSame } from '../../src/hub/same-bytes.ts'
-import { isWeightsHeld } from '../../src/hub/weights-held.ts'
 import { DEFAULT_PATH, parseSha256 } from '../../src/registry/names.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import {
@@ -139,7 +138,7 @@ export async function lfsObjectRoutes(
   })
 
   const isHeld = ({ principal, checkpoint, oid, sizeBytes }: LargeObject): Promise<boolean> =>
-    isWeightsHeld(ledger, principal.tokenId, checkpoint, oid, sizeBytes)
+    hub.holdings.hasWeights(principal.tokenId, checkpoint, oid, sizeBytes)
 
   /** Who may do what the address was given for. @throws {RegistryError} FORBIDDEN, UNAUTHENTICATED */
   async function redeem(

@@ -60,7 +60,7 @@ export function modelListRoute(plain: FastifyInstance, { ledger, config }: Stron
       const { scope } = principalOf(request)
       const [after] = parseCursor(cursor, 1)
       const most = search === '' ? pageSize(limit) : LOOKED_AT
-      const seen = await ledger.checkpoints({ scope, owner, after, limit: most })
+      const seen = await ledger.checkpoints({ scope, owner, after, deleted: false, limit: most })
       const wanted = seen.filter((each) => idOf(each).toLowerCase().includes(search.toLowerCase()))
       const page = wanted.slice(0, pageSize(limit))
       const last = wanted.length > page.length ? page.at(-1) : seen.at(-1)

@@ -73,7 +73,7 @@ export function preuploadRoutes(
       const checkpoint = writableRepo(request, params)
       refusePullRequest(request)
       const head = await followRev(strongroom, request, reply, params)
-      const { sidecars } = await policyFor(ledger, checkpoint)
+      const { sidecars, max_size: maxSize } = await policyFor(ledger, checkpoint)
       const planned = await noteRefusals(strongroom, request, checkpoint, params.rev, () =>
         planUpload(
           body.files.map(({ path, size, sample = '' }) => ({
@@ -82,7 +82,7 @@ export function preuploadRoutes(
             sample: Buffer.from(sample, 'base64'),
           })),
           (path) => kindOf(path, sidecars),
-          config.MAX_SIDECAR_BYTES,
+          { maxSidecarBytes: config.MAX_SIDECAR_BYTES, maxBytes: maxSize ?? Infinity },
         ),
       )
       const warning = warningOf(planned)

@@ -43,7 +43,9 @@ interface Assembly {
 const MAX_PARTS = 100
 /** In all, and of one token: a part may be a byte long. */
 const MAX_PARTS_KEPT = 50_000
-const MAX_PARTS_A_TOKEN = 5_000
+const MAX_PARTS_A_TOKEN = 10_000
+/** A client that sends nothing for so long doesn't come back. */
+const ABANDONED_MS = 600_000
 /** A longer header takes memory that is shared out when the whole is judged. */
 const JUDGED_EARLY_BYTES = 1024 * 1024
 const SWEEP_EVERY_MS = 60_000
@@ -100,15 +102,16 @@ export function createAssemblies(parts: {
     }
   }
 
-  /** Where a token has its share, the parts that it left behind longest ago go first. */
+  /** Where a token has its share, the parts that it has abandoned go first. */
   async function takePlaceOf({ principal: { tokenId } }: LargeObject): Promise<() => void> {
     for (;;) {
       const leave = takePlace(tokenId)
       if (leave !== undefined) return leave
       const [oldest] = [...assemblies]
-        .filter(
-          ([key, { completing }]) => completing === undefined && key.startsWith(`${tokenId} `),
-        )
+        .filter(([key, { completing, lastUsed }]) => {
+          const isAbandoned = lastUsed < performance.now() - ABANDONED_MS
+          return isAbandoned && completing === undefined && key.startsWith(`${tokenId} `)
+        })
         .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
       if (oldest === undefined)
         throw new RegistryError(
@@ -217,7 +220,8 @@ export function createAssemblies(parts: {
 
 /** The client tries again, with the parts that are here. */
 const isBusy = (error: unknown): boolean =>
-  error instanceof RegistryError && error.code === 'TOO_MANY_REQUESTS'
+  error instanceof RegistryError &&
+  (error.code === 'TOO_MANY_REQUESTS' || error.code === 'INSUFFICIENT_STORAGE')
 
 const newAssembly = (): Assembly => ({ parts: new Map(), lastUsed: 0, completing: undefined })
 

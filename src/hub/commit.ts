@@ -12,6 +12,7 @@ import type { FileKind } from '../vault/judging.ts'
 import type { CommitHeader, CommitOperation } from './commit-lines.ts'
 import { naming, refused, requireAdmissibleName, requireSidecar } from './file-verdict.ts'
 import { oneByOne } from './one-by-one.ts'
+import type { Holdings } from './held.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
 import type { XetSessions } from './xet-sessions.ts'
@@ -58,12 +59,13 @@ const LATEST = 'latest'
  */
 export function createCommit(parts: {
   readonly ledger: Ledger
+  readonly holdings: Holdings
   readonly stage: Stage
   readonly publish: Publish
   readonly xet: Pick<XetSessions, 'refusalOf' | 'settle'>
   readonly maxFiles: number
 }): Commit {
-  const { ledger, stage, publish, xet, maxFiles } = parts
+  const { ledger, holdings, stage, publish, xet, maxFiles } = parts
   const turns = oneByOne()
 
   return async function commit(request) {
@@ -104,6 +106,7 @@ export function createCommit(parts: {
       // Those of the version before are kept under the policy that there is now.
       for (const path of after.keys()) requireSidecar(path, request.kind(path))
       requireFolders(after)
+      requireWhole(head, after)
       const version = await nextLabel(checkpoint)
       try {
         return await publishOn({ ...request, head, version, after })
@@ -185,11 +188,11 @@ export function createCommit(parts: {
     for (const change of changes) {
       if (change.kind !== 'put' || known.has(change.sha256)) continue
       await setImmediate()
-      if ((await ledger.blobHeldBy(tokenId, change.sha256, checkpoint)) === undefined) {
+      if ((await holdings.find(tokenId, checkpoint, change.sha256)) === undefined) {
         const why = xet.refusalOf(tokenId, checkpoint, change.sha256)
         throw invalidField(
           `${change.path}:`,
-          why ?? `its content, ${change.sha256}, was never uploaded`,
+          why ?? `its content, ${change.sha256}, was never uploaded, or is here no more`,
           'This file is refused.',
         )
       }
@@ -321,6 +324,13 @@ async function apply(before: Files, changes: readonly Change[]): Promise<Files> 
     }
   }
   return files
+}
+
+/** Bytes that were found damaged are no part of a new version. */
+function requireWhole(head: ResolvedVersion | undefined, after: Files): void {
+  for (const { path, blob } of head?.files ?? [])
+    if (blob.state !== 'sealed' && after.get(path)?.sha256 === blob.sha256)
+      throw refused(path, 'its stored bytes are damaged; push it again, or delete it')
 }
 
 /** No disk has a file where another file needs a folder, so nobody could download both. */

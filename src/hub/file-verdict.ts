@@ -50,14 +50,14 @@ export function judgeBeginning({ path, kind, sizeBytes, sample }: FileToCome): v
   } catch (error) {
     if (!(error instanceof SafetensorsError)) throw error
     const refusal = refusalOf(error, { path, kind })
-    throw refused(path, withCure(refusal, kind !== 'safetensors'), refusal.facts)
+    throw refused(path, withCure(refusal, kind === 'text'), refusal.facts)
   }
 }
 
 /** The refusal of a file that came with others, in a sentence that says which it is. */
 export function naming(path: string, error: unknown): unknown {
   if (!(error instanceof RegistryError) || error.code !== 'INVALID_SAFETENSORS') return error
-  const isText = sidecarForm(path) !== undefined
+  const isText = sidecarForm(path) === 'text'
   return new RegistryError(error.code, `${path}: ${withCure(error, isText)}`, error.facts, error)
 }
 
@@ -87,6 +87,7 @@ function judge({ kind, sizeBytes, sample }: FileToCome): void {
 
 export const refused = (path: string, why: string, facts: object = {}): RegistryError =>
   new RegistryError('INVALID_REQUEST', 'This file is refused.', {
+    path: path.slice(0, 200).toWellFormed(),
     ...facts,
     errors: [{ field: `${path.slice(0, 200).toWellFormed()}:`, detail: why }],
   })

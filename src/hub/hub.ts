@@ -7,10 +7,10 @@ import type { Vault } from '../vault/vault.ts'
 import { type Assemblies, createAssemblies } from './assemblies.ts'
 import { type Commit, createCommit } from './commit.ts'
 import { createGrants, type Grants } from './grants.ts'
+import { createHoldings, type Holdings } from './held.ts'
 import type { Spool } from './json-lines.ts'
 import { createRoom } from './room.ts'
 import { createStage, type Stage } from './stage.ts'
-import { isWeightsHeld } from './weights-held.ts'
 import { createXetSessions, type XetSessions } from './xet-sessions.ts'
 
 /** What the clients of the Hugging Face Hub need beside the registry: files before the version that names them. */
@@ -18,6 +18,7 @@ export interface Hub {
   readonly stage: Stage
   readonly commit: Commit
   readonly grants: Grants
+  readonly holdings: Holdings
   readonly assemblies: Assemblies
   readonly xet: XetSessions
   /** A place for a file that stands in the middle of something else. */
@@ -40,6 +41,7 @@ export function createHub(parts: {
   const { config, ledger, vault, admit, publish, findStanding, roomBytes, onFailure } = parts
   const keptMs = config.UPLOAD_KEPT_MS
   const reserveRoom = createRoom(roomBytes)
+  const holdings = createHoldings(ledger, vault)
   const stage = createStage({ ledger, vault, admit, findStanding, keptMs })
   const assemblies = createAssemblies({
     vault,
@@ -54,7 +56,7 @@ export function createHub(parts: {
     stage,
     reserveRoom,
     isHeld: ({ principal, checkpoint }, sha256, sizeBytes) =>
-      isWeightsHeld(ledger, principal.tokenId, checkpoint, sha256, sizeBytes),
+      holdings.hasWeights(principal.tokenId, checkpoint, sha256, sizeBytes),
     maxFiles: config.MAX_FILES,
     memoryBytes: config.XET_MEMORY_BYTES,
     keptMs: config.UPLOAD_GRANT_MS,
@@ -77,8 +79,9 @@ export function createHub(parts: {
 
   return {
     stage,
-    commit: createCommit({ ledger, stage, publish, xet, maxFiles: config.MAX_FILES }),
+    commit: createCommit({ ledger, holdings, stage, publish, xet, maxFiles: config.MAX_FILES }),
     grants: createGrants(config.UPLOAD_GRANT_MS),
+    holdings,
     assemblies,
     xet,
     openSpool: () => vault.scratch(),

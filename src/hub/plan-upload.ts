@@ -24,13 +24,14 @@ const FILES_A_TURN = 16
 export async function planUpload(
   files: readonly Omit<FileToCome, 'kind'>[],
   kindOf: (path: string) => FileKind,
-  maxSidecarBytes: number,
+  { maxSidecarBytes, maxBytes }: { readonly maxSidecarBytes: number; readonly maxBytes: number },
 ): Promise<readonly PlannedFile[]> {
   const planned: PlannedFile[] = []
   for (const [i, file] of files.entries()) {
     if (i % FILES_A_TURN === FILES_A_TURN - 1) await setImmediate()
     planned.push(planFile({ ...file, kind: kindOf(file.path) }, maxSidecarBytes))
   }
+  requireFits(files, planned, maxBytes)
   const [first] = planned
   if (first?.leftOut !== undefined && planned.every(({ leftOut }) => leftOut !== undefined))
     throw refused(first.path, first.leftOut)
@@ -55,4 +56,21 @@ function planFile(file: FileToCome, maxSidecarBytes: number): PlannedFile {
     )
   judgeBeginning(file)
   return { path, mode, leftOut: undefined }
+}
+
+/** What is pushed alone may be more than a version may have. */
+function requireFits(
+  files: readonly { readonly path: string; readonly sizeBytes: number }[],
+  planned: readonly PlannedFile[],
+  maxBytes: number,
+): void {
+  let bytes = 0
+  for (const [i, { path, sizeBytes }] of files.entries()) {
+    if (planned[i]?.leftOut === undefined) bytes += sizeBytes
+    if (bytes > maxBytes)
+      throw refused(
+        path,
+        `with it this is more than the policy lets a version have: ${maxBytes} bytes`,
+      )
+  }
 }

@@ -66,7 +66,9 @@ const SWEEP_EVERY_MS = 60_000
 const MAX_XORBS = 131_072
 const MAX_XORBS_A_TOKEN = 16_384
 const MAX_SESSIONS = 10_000
-const MAX_SESSIONS_A_TOKEN = 100
+const MAX_SESSIONS_A_TOKEN = 1_000
+/** A client that sends nothing for so long doesn't come back. */
+const ABANDONED_MS = 600_000
 /** Refusals remembered in a session, and of each so many characters: it quotes what the file says. */
 const MAX_REFUSED = 100
 const MAX_TOLD = 500
@@ -84,8 +86,11 @@ export function createXetSessions(parts: {
   /** Of shards being read at once, in all, and as much again of what is known of xorbs: half of that at most for one token. */
   readonly memoryBytes: number
   readonly keptMs: number
+  /** After which a token’s session gives way to its next ones. */
+  readonly abandonedMs?: number
 }): XetSessions {
   const { vault, stage, isHeld, reserveRoom, maxFiles, memoryBytes, keptMs } = parts
+  const { abandonedMs = ABANDONED_MS } = parts
   const sessions = new Map<string, Session>()
   const memory = createGate(memoryBytes)
   const takeMemory = createShares(memoryBytes, memoryBytes / 2)
@@ -121,7 +126,7 @@ export function createXetSessions(parts: {
     return session
   }
 
-  /** Where a token has its share, what it left behind longest ago goes first. */
+  /** Where a token has its share, what it has abandoned goes first. */
   async function orMakingRoom(
     tokenId: string,
     take: () => (() => void) | undefined,
@@ -131,7 +136,10 @@ export function createXetSessions(parts: {
       const leave = take()
       if (leave !== undefined) return leave
       const [oldest] = [...sessions]
-        .filter(([key, { busy }]) => busy === 0 && key.startsWith(`${tokenId} `.toLowerCase()))
+        .filter(([key, { busy, lastUsed }]) => {
+          const isTheirs = key.startsWith(`${tokenId} `.toLowerCase())
+          return isTheirs && busy === 0 && lastUsed < performance.now() - abandonedMs
+        })
         .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
       if (oldest === undefined) throw tooMany(what)
       await forget(oldest[0])

@@ -31,10 +31,14 @@ export function createSizeBudget({ max_size: maxSize }: Policy): (bytes: number)
   return (bytes) => {
     size += bytes
     if (size > limit)
-      throw new RegistryError('TOO_LARGE', 'The version is larger than its policy allows.', {
-        limit,
-        rule: 'max_size',
-      })
+      throw new RegistryError(
+        'TOO_LARGE',
+        `The version is larger than its policy allows: ${limit} bytes.`,
+        {
+          limit,
+          rule: 'max_size',
+        },
+      )
   }
 }
 

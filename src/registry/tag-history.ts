@@ -17,7 +17,7 @@ interface TagEvent {
 
 /**
  * What a tag named, when, and who moved it: from the audit log, newest first. A page of `latest` may hold fewer events
- * than `limit` and go on, where versions were withdrawn that it didn't name.
+ * than `limit` and go on, where versions were withdrawn that it didn't name, or committed to a branch.
  *
  * @param before an exclusive start: `next` of the page before
  * @throws {RegistryError} NOT_FOUND for a tag that never was.
@@ -45,6 +45,8 @@ function eventsOf(entry: AuditEntry): readonly TagEvent[] {
     return typeof value === 'string' ? value : null
   }
   if (action === 'publish') {
+    // A commit to a branch beside main leaves `latest` where it is.
+    if (details['branch'] !== undefined) return []
     const version = subject.slice(subject.indexOf('@') + 1)
     const previous = text('previous')
     return [{ seq, at, who, action: 'published', version, revision, previous }]
@@ -56,6 +58,7 @@ function eventsOf(entry: AuditEntry): readonly TagEvent[] {
   }
   const now = { version: text('version'), revision: text('to') }
   const previous = text('from')
-  const how = previous === null ? 'created' : now.revision === null ? 'deleted' : 'moved'
+  const isDropped = details['branch'] === 'dropped' || (previous !== null && now.revision === null)
+  const how = isDropped ? 'deleted' : previous === null ? 'created' : 'moved'
   return [{ seq, at, who, action: how, ...now, previous }]
 }

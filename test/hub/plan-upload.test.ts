@@ -6,6 +6,7 @@ import { weights } from './registry.ts'
 
 const LIMIT = 1000
 const SAMPLE = 512
+const MOST = 1_000_000
 const PICKLE = Buffer.from('\x80\x02ctorch._utils\n_rebuild_tensor_v2\n', 'latin1')
 
 const entry = (path: string, bytes: Uint8Array | string, sizeBytes?: number) => {
@@ -13,7 +14,10 @@ const entry = (path: string, bytes: Uint8Array | string, sizeBytes?: number) => 
   return { path, sizeBytes: sizeBytes ?? whole.length, sample: whole.subarray(0, SAMPLE) }
 }
 const plan = (files: readonly ReturnType<typeof entry>[], sidecars = true) =>
-  planUpload(files, (path) => kindOf(path, sidecars), LIMIT)
+  planUpload(files, (path) => kindOf(path, sidecars), {
+    maxSidecarBytes: LIMIT,
+    maxBytes: MOST,
+  })
 
 t.test('weights go by themselves, what describes them inside the commit', async (t) => {
   const files = [
@@ -71,4 +75,13 @@ t.test('where the policy admits no sidecars, that is why', async (t) => {
     (error: unknown) => error,
   )
   t.match(error, { facts: { errors: [{ detail: /admits no sidecars/ }] } })
+})
+
+t.test('more than the policy lets a version have is refused before it is sent', async (t) => {
+  const half = entry('a.safetensors', weights('a', 3000).subarray(0, 20), MOST / 2)
+  const rest = { ...half, path: 'b.safetensors' }
+  t.equal((await plan([half, rest])).length, 2)
+  const more = [half, rest, entry('config.json', '{}')]
+  await t.rejects(plan(more), { message: 'This file is refused.' })
+  t.equal((await plan([half, rest, entry('training_args.bin', PICKLE)])).length, 3)
 })

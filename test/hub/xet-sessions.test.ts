@@ -214,30 +214,43 @@ t.test('sessions that are left alone go, and closing leaves none', async (t) => 
   t.same(await stagedIn(root), [])
 })
 
-t.test('a token that leaves sessions behind loses its oldest, and nobody else any', async (t) => {
-  const root = t.testdir()
-  const vault = await openLocalVault(root)
-  const sessions = createXetSessions({
-    vault,
-    stage: () => Promise.reject(new Error('nothing is staged here')),
-    isHeld: () => Promise.resolve(false),
-    reserveRoom: createRoom(() => Promise.resolve(0)),
-    ...{ maxFiles: 1, memoryBytes: 1024 * 1024, keptMs: 60_000 },
-  })
-  t.teardown(sessions.close)
-  const take = (tokenId: string, nonce: number): Promise<boolean> =>
-    sessions.takeXorb(
-      { principal: { tokenId }, address: '192.0.2.1', checkpoint: BERT, nonce: String(nonce) },
-      hashOf(1),
-      cut(rawXorb([A]), 1000),
-    )
-  await take('modest', 0)
-  for (let nonce = 0; nonce < 150; nonce++) t.equal(await take('greedy', nonce), true)
-  t.equal((await stagedIn(root)).length, 101)
-  t.equal(await take('modest', 0), false, 'what it sent is still there')
-  t.equal(await take('greedy', 149), false)
-  t.equal(await take('greedy', 0), true, 'which is long gone')
-})
+t.test(
+  'a token that has its share loses what it abandoned, and nobody else anything',
+  async (t) => {
+    const root = t.testdir()
+    const vault = await openLocalVault(root)
+    const start = (abandonedMs: number) => {
+      const sessions = createXetSessions({
+        vault,
+        stage: () => Promise.reject(new Error('nothing is staged here')),
+        isHeld: () => Promise.resolve(false),
+        reserveRoom: createRoom(() => Promise.resolve(0)),
+        ...{ maxFiles: 1, memoryBytes: 1024 * 1024, keptMs: 60_000, abandonedMs },
+      })
+      t.teardown(sessions.close)
+      return (tokenId: string, nonce: number): Promise<boolean> =>
+        sessions.takeXorb(
+          { principal: { tokenId }, address: '192.0.2.1', checkpoint: BERT, nonce: String(nonce) },
+          hashOf(1),
+          cut(rawXorb([A.subarray(0, 8)]), 1000),
+        )
+    }
+    const many = async (take: ReturnType<typeof start>): Promise<void> => {
+      await take('modest', 0)
+      for (let nonce = 0; nonce < 1000; nonce++) await take('greedy', nonce)
+    }
+    const patient = start(60_000)
+    await many(patient)
+    await t.rejects(patient('greedy', 1000), { code: 'TOO_MANY_REQUESTS' })
+    t.equal(await patient('greedy', 7), false, 'what it has goes on')
+    t.equal(await patient('modest', 1), true)
+    const hasty = start(-1)
+    await many(hasty)
+    t.equal(await hasty('greedy', 1000), true)
+    t.equal(await hasty('greedy', 0), true, 'which was gone')
+    t.equal(await hasty('modest', 0), false, 'what another sent is still there')
+  },
+)
 
 t.test('xorbs that wait hold no file open', async (t) => {
   const openFiles = (): number =>

@@ -217,3 +217,23 @@ t.test('a version that is withdrawn is a revision that isn’t there', async (t)
     200,
   )
 })
+
+t.test(
+  'the history of a branch tells of its commits, and that of `latest` of none of them',
+  async (t) => {
+    const repo = 'acme/told'
+    await writer.create(repo)
+    t.equal((await branch('POST', repo, 'dev')).status, 200, 'before there is anything')
+    await writer.committed(repo, [header(), fileLine('README.md', 'main\n')])
+    for (const text of ['one\n', 'two\n'])
+      await writer.committed(repo, [header(), fileLine('README.md', text)], 'dev')
+    const historyOf = async (name: string): Promise<unknown> =>
+      (await jsonOf(await request(`/v1/checkpoints/${repo}/tags/${name}/history`)))['items']
+    t.match(await historyOf('dev'), [
+      { action: 'moved', version: 'r3' },
+      { action: 'created', version: 'r2' },
+      { action: 'created', version: null },
+    ])
+    t.match(await historyOf('latest'), [{ action: 'published', version: 'r1' }])
+  },
+)

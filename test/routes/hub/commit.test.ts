@@ -1,5 +1,7 @@
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { call, head, MIB, shout, staged } from '../../attacks/hostile.ts'
+import { call, deface, head, MIB, shout, staged, whereInVault } from '../../attacks/hostile.ts'
 import { ADMIN, startServer } from '../../helpers/server.ts'
 import { type Json, jsonOf, smallFile } from '../wire.ts'
 import { auditOf, fileLine, header, lfsLine, ndjson, PICKLE, pushing, sha256 } from './pushing.ts'
@@ -352,3 +354,47 @@ t.test('who may not commit is refused before a byte of the body is asked for', a
     error: /no pull requests/,
   })
 })
+
+t.test(
+  'damaged and lost bytes are no part of a new version, and can be brought anew',
+  async (t) => {
+    const repo = 'acme/worn'
+    const [old, lost] = [smallFile(501), smallFile(502)]
+    await writer.create(repo)
+    const oid = await writer.upload(repo, old)
+    await writer.committed(repo, [header(), lfsLine('model.safetensors', oid)])
+    deface(await whereInVault(server, `${repo}/r1`), (all) => all.fill(0))
+    await request(`/v1/checkpoints/${repo}/r1/verify`, { token: ADMIN, method: 'POST' })
+    const beside = [header(), fileLine('notes.md', 'text')]
+    const { error } = await refusal(
+      t,
+      await writer.commit(repo, beside),
+      400,
+      null,
+      'INVALID_REQUEST',
+    )
+    t.match(error, /model\.safetensors: its stored bytes are damaged/)
+    await writer.upload(repo, old)
+    await writer.committed(repo, beside)
+
+    const waiting = await writer.upload(repo, lost)
+    t.notOk((await writer.placeOf(repo, lost)).actions, 'it is here')
+    rmSync(newestIn(join(server.folder, 'data/vault/blobs')))
+    t.ok((await writer.placeOf(repo, lost)).actions, 'it is not here any more')
+    const named = [header(), lfsLine('other.safetensors', waiting)]
+    await refusal(t, await writer.commit(repo, named), 400, null, 'INVALID_REQUEST')
+    await writer.upload(repo, lost)
+    await writer.committed(repo, named)
+    const read = await writer.send('GET', `/${repo}/resolve/main/other.safetensors`)
+    t.equal(sha256(Buffer.from(await read.arrayBuffer())), waiting)
+  },
+)
+
+/** The file that was made last on any shelf. */
+function newestIn(blobs: string): string {
+  const files = readdirSync(blobs).flatMap((shelf) =>
+    readdirSync(join(blobs, shelf)).map((name) => join(blobs, shelf, name)),
+  )
+  const age = (file: string): number => statSync(file).ctimeMs
+  return files.sort((a, b) => age(b) - age(a))[0] ?? ''
+}

@@ -113,6 +113,8 @@ t.test('an admin deletes a repository: its versions are withdrawn', async (t) =>
   ]
   for (const path of gone)
     await refusal(t, await writer.send('GET', path), 404, 'RepoNotFound', 'NOT_FOUND')
+  const listed = await (await writer.send('GET', '/api/models?author=acme')).text()
+  t.notMatch(listed, /doomed/)
   t.equal((await writer.batch('acme/doomed', [])).status, 404)
   t.equal((await writer.commit('acme/doomed', [header()])).status, 404)
   const native = await jsonOf(await request('/v1/checkpoints/acme/doomed/r1'))
