@@ -221,7 +221,11 @@ t.test('every write is refused: the caller known, the body unread', async (t) =>
 t.test('damage is found, kept in mind and told, and the bytes stay where they are', async (t) => {
   const damaged = await whereInVault(primary, 'acme/unread/1')
   deface(damaged, flip(2 * MIB))
-  // Publishing the same bytes again puts another copy in the place of the one that the snapshot names.
+  // Publishing the same bytes again leaves the copy that the snapshot names, unless it was damaged.
+  const mended = await whereInVault(primary, 'acme/bert/2')
+  t.equal((await primary.put('acme/bert/2', smallFile(2))).status, 200)
+  t.equal((await replica.get(fileUrl('acme/bert/2'), { range: 'bytes=0-9' })).status, 206)
+  deface(mended, flip(20))
   t.equal((await primary.put('acme/bert/2', smallFile(2))).status, 200)
   const before = stateOf(vault, snapshots)
   const failing = { status: 500, code: 'INTEGRITY_FAILURE' }
