@@ -10,7 +10,6 @@ import { LARGEST_XORB_BYTES } from '../../src/hub/xet/xorb.ts'
 import { notFound } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { principalOf } from '../authenticate.ts'
-import { asRegistryError } from '../error-handler.ts'
 import {
   announcedBytes,
   AnyFile,
@@ -20,10 +19,10 @@ import {
   requireRoom,
   takeAnyBody,
 } from '../intake.ts'
-import { isBodyPending } from '../refuse.ts'
 import { endpointOf, followRev, refusePullRequest, RevParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
 import { noteRefusal } from './note-refusal.ts'
+import { answerInFrames, FRAMES } from './shard-frames.ts'
 
 const CasParams = Type.Object({
   nonce: Type.String({ description: 'Random: of one session' }),
@@ -39,13 +38,6 @@ const WriteToken = Type.Object({
   casUrl: Type.String(),
   exp: Type.Integer({ description: 'Unix time, in seconds' }),
 })
-
-/** Newline-delimited JSON, of which the last line says how it ended. */
-const FRAMES = {
-  description: '`{"type":"result"}`, or `{"type":"error","message":"…","retryable":false}`',
-  content: { 'application/x-ndjson': { schema: { type: 'string' } } },
-}
-const frame = (value: object): string => `${JSON.stringify(value)}\n`
 
 /** The side of Xet that uploads: https://huggingface.co/docs/xet. Downloads are plain HTTP. */
 export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom): Promise<void> {
@@ -155,7 +147,8 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
         schema: {
           operationId: 'xetUploadShardStreamed',
           tags,
-          summary: 'The same; a refusal is told in a frame of its own, which the client shows',
+          summary:
+            'The same; how far it is, and a refusal, are told in frames, which the client shows',
           params: CasParams,
           body: AnyFile,
           response: hubAnswers({ 200: FRAMES }, 401, 403, 404),
@@ -163,20 +156,12 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
       },
       async (request: CasRequest, reply) => {
         const upload = await uploadOf(request)
-        reply.type('application/x-ndjson')
-        try {
+        return answerInFrames(request, reply, async (tell) => {
           await requireRoom(strongroom, request)
           await entering(request, reply, upload, () =>
-            xet.takeShard(upload, bodyOf(strongroom, request)),
+            xet.takeShard(upload, bodyOf(strongroom, request), tell),
           )
-          return frame({ type: 'result' })
-        } catch (error) {
-          if (hungUp(request) || isBodyPending(request.raw)) throw error
-          const { code, message } = asRegistryError(error)
-          if (code === 'INTERNAL') throw error
-          const retryable = code === 'TOO_MANY_REQUESTS'
-          return frame({ type: 'error', message: `Refused by the registry: ${message}`, retryable })
-        }
+        })
       },
     )
     // What clients ask before they upload a chunk or a xorb: nothing is known here of what others uploaded.

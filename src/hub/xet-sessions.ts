@@ -18,6 +18,12 @@ export interface XetUpload extends Pick<StageRequest, 'principal' | 'address' | 
   readonly nonce: string
 }
 
+/** Bytes of the files of a shard: those that were put together so far, and all. */
+export interface ShardProgress {
+  readonly verified: number
+  readonly total: number
+}
+
 /**
  * The upload side of Xet: clients send containers of packed chunks (xorbs), and then lists (shards) of the chunks that make
  * each file. A file is put together from them, judged and staged like any other; its SHA-256 decides what it is.
@@ -30,7 +36,11 @@ export interface XetSessions {
     body: AsyncIterable<Uint8Array>,
   ) => Promise<boolean>
   /** Stages every file of a shard. */
-  readonly takeShard: (upload: XetUpload, body: AsyncIterable<Uint8Array>) => Promise<void>
+  readonly takeShard: (
+    upload: XetUpload,
+    body: AsyncIterable<Uint8Array>,
+    tell?: (progress: ShardProgress) => void,
+  ) => Promise<void>
   /** What was committed is kept elsewhere by now. */
   readonly settle: (
     tokenId: string,
@@ -235,14 +245,21 @@ export function createXetSessions(parts: {
     session: Session,
     upload: XetUpload,
     body: AsyncIterable<Uint8Array>,
+    tell: (progress: ShardProgress) => void,
   ): Promise<void> {
     const { bytes, release } = await gather(body)
     try {
       const files = await parseShard(bytes, { maxFiles })
       for (const file of files) await requireWhole(session, file)
-      const leaveRoom = await reserveRoom(unpackedBytesOf(files))
+      const total = unpackedBytesOf(files)
+      const leaveRoom = await reserveRoom(total)
+      let verified = 0
+      const count = (more: number): void => {
+        verified += more
+        tell({ verified, total })
+      }
       try {
-        for (const file of files) await stageFile(session, upload, file)
+        for (const file of files) await stageFile(session, upload, file, count)
       } finally {
         leaveRoom()
       }
@@ -298,7 +315,12 @@ export function createXetSessions(parts: {
     }
   }
 
-  async function stageFile(session: Session, upload: XetUpload, file: ShardFile): Promise<void> {
+  async function stageFile(
+    session: Session,
+    upload: XetUpload,
+    file: ShardFile,
+    count: (bytes: number) => void,
+  ): Promise<void> {
     const { sha256, unpackedBytes } = file
     if (sha256 === undefined)
       throw invalidField('body', 'doesn’t say the SHA-256 of a file', 'The shard is refused.')
@@ -310,7 +332,7 @@ export function createXetSessions(parts: {
           checkpoint: upload.checkpoint,
           path: DEFAULT_PATH,
           kind: 'safetensors',
-          body: bytesOf(session, file),
+          body: counted(bytesOf(session, file), count),
           announcedBytes: unpackedBytes,
           expected: sha256,
         })
@@ -327,7 +349,8 @@ export function createXetSessions(parts: {
   return {
     takeXorb: (upload, hash, body) =>
       using(upload, (session) => takeXorb(session, upload, hash, body)),
-    takeShard: (upload, body) => using(upload, (session) => takeShard(session, upload, body)),
+    takeShard: (upload, body, tell = () => undefined) =>
+      using(upload, (session) => takeShard(session, upload, body, tell)),
     settle: async (tokenId, checkpoint, committed) => {
       const done = new Set(committed)
       const prefix = prefixOf(tokenId, checkpoint)
@@ -359,6 +382,16 @@ async function* bytesOf(
     const xorb = xorbs.get(term.xorb)
     if (xorb === undefined) throw new Error('a xorb went away while a file was made of it')
     yield* chunksOf(xorb, term)
+  }
+}
+
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const piece of bytes) {
+    count(piece.length)
+    yield piece
   }
 }
 
