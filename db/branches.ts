@@ -5,7 +5,7 @@ import { readCheckpoints } from './checkpoints.ts'
 import { transaction } from './connect.ts'
 import { permits } from './permit.ts'
 import { tagProtection } from './policies.ts'
-import { LATEST, readTags } from './tags.ts'
+import { readTags } from './tags.ts'
 import { readVersions } from './versions.ts'
 
 /** Branches that have no version yet; once they have one they are tags. */
@@ -43,6 +43,8 @@ interface Judged {
   readonly outcome: 'may'
   readonly checkpoint: number
   readonly actorName: string
+  /** `owner/name@branch`, in the checkpoint's own spelling. */
+  readonly subject: string
   readonly now: string
 }
 
@@ -60,29 +62,26 @@ export function branchTransactions(db: Database, key: Uint8Array | undefined) {
   const audit = writeAudit(db, key)
 
   function judge(change: TagChange): Judged | BranchOutcome {
-    const { owner, name, tag: branch, rolesIfProtected } = change
+    const { owner, name, tag } = change
     const now = new Date().toISOString()
     const permitted = permit(change, owner, name, now)
     if (permitted.outcome !== 'permitted') return permitted
-    const isKept =
-      branch === LATEST ||
-      (!rolesIfProtected.includes(permitted.role) &&
-        (change.isProtected || isProtected.asTag(owner, name, branch)))
-    if (isKept) return { outcome: 'protected', current: null }
+    const { actorName, role } = permitted
+    if (isProtected.fromChange(change, role)) return { outcome: 'protected', current: null }
     const checkpoint = checkpoints.find(owner, name)
-    return checkpoint === undefined || checkpoint.deleted_at !== null
-      ? { outcome: 'checkpoint_missing' }
-      : { outcome: 'may', checkpoint: checkpoint.id, actorName: permitted.actorName, now }
+    if (checkpoint === undefined || checkpoint.deleted_at !== null)
+      return { outcome: 'checkpoint_missing' }
+    const subject = `${checkpoint.owner}/${checkpoint.name}@${tag}`
+    return { outcome: 'may', checkpoint: checkpoint.id, actorName, subject, now }
   }
 
   function enter(
-    change: TagChange,
-    { actorName, now }: Judged,
+    { tokenId: actorId, address }: TagChange,
+    { actorName, subject, now }: Judged,
     branch: 'started' | 'dropped',
   ): void {
-    const { tokenId: actorId, address, owner, name, tag } = change
-    const entry = { action: 'tag', actorId, actorName, address, subject: `${owner}/${name}@${tag}` }
-    audit.append([{ ...entry, outcome: 'ok', details: { branch } }], now)
+    const entry = { action: 'tag', actorId, actorName, address, subject, outcome: 'ok' }
+    audit.append([{ ...entry, details: { branch } }], now)
   }
 
   function startBranch(change: TagChange): BranchOutcome {

@@ -6,7 +6,7 @@ import { newBranches } from './branches.ts'
 import { transaction } from './connect.ts'
 import { permits } from './permit.ts'
 import { tagProtection } from './policies.ts'
-import { LATEST, readTags, writeTags } from './tags.ts'
+import { readTags, writeTags } from './tags.ts'
 import { readVersions } from './versions.ts'
 
 /** A change that its caller may make, and what it finds. */
@@ -31,18 +31,15 @@ export function tagTransactions(db: Database, key: Uint8Array | undefined) {
   const audit = writeAudit(db, key)
 
   function judge(change: TagChange): Judged | TagRefusal {
-    const { owner, name, tag, rolesIfProtected } = change
+    const { owner, name, tag } = change
     const now = new Date().toISOString()
     const permitted = permit(change, owner, name, now)
     if (permitted.outcome !== 'permitted') return permitted
     const { actorName, role } = permitted
     const checkpoint = checkpoints.find(owner, name)
     const at = checkpoint && tags.find(checkpoint.id, tag)
-    const isKept =
-      tag === LATEST ||
-      (!rolesIfProtected.includes(role) &&
-        (change.isProtected || isProtected.asTag(owner, name, tag)))
-    if (isKept) return { outcome: 'protected', current: at?.revision ?? null }
+    if (isProtected.fromChange(change, role))
+      return { outcome: 'protected', current: at?.revision ?? null }
     if (checkpoint === undefined) return { outcome: 'checkpoint_missing' }
     const subject = `${checkpoint.owner}/${checkpoint.name}@${tag}`
     return { outcome: 'may', actorName, now, checkpoint: checkpoint.id, subject, at }

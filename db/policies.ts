@@ -7,11 +7,14 @@ import type {
   PolicyOutcome,
   PolicyRules,
   StoredPolicy,
+  TagChange,
 } from './changes.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { transaction } from './connect.ts'
 import { permits } from './permit.ts'
+import type { Role } from './ledger.ts'
 import { storedObject } from './stored-json.ts'
+import { LATEST } from './tags.ts'
 import { readTokens } from './tokens.ts'
 import { readVersions } from './versions.ts'
 
@@ -58,9 +61,17 @@ export function tagProtection(db: Database) {
       .pluck()
   const asTag = find('true')
   const asVersion = find("value GLOB '*[^*]*'")
+  const isTagProtected = (owner: string, name: string, tag: string): boolean =>
+    asTag.get({ owner, name, tag }) === 1
   return {
-    asTag: (owner: string, name: string, tag: string): boolean =>
-      asTag.get({ owner, name, tag }) === 1,
+    asTag: isTagProtected,
+    /** Whether the change is one that its role may not make: of the server's own tag nobody may. */
+    fromChange: (
+      { owner, name, tag, rolesIfProtected, isProtected }: TagChange,
+      role: Role,
+    ): boolean =>
+      tag === LATEST ||
+      (!rolesIfProtected.includes(role) && (isProtected || isTagProtected(owner, name, tag))),
     asVersion: (owner: string, name: string, version: string): boolean =>
       asVersion.get({ owner, name, tag: version }) === 1,
   }

@@ -1,16 +1,16 @@
 import type { Database } from 'better-sqlite3'
 import { writeAudit } from './audit.ts'
-import { readBlobs, writeBlobs, type Upserted } from './blobs.ts'
+import { readBlobs, type Upserted } from './blobs.ts'
 import { transaction } from './connect.ts'
 import { newBranches } from './branches.ts'
 import type { AskedOfTensors, CommitRefusal, PolicyRefusal } from './changes.ts'
 import { readCheckpoints, writeCheckpoints } from './checkpoints.ts'
 import { contentRules } from './content-rules.ts'
+import { writeContents } from './contents.ts'
 import type { AuditNote, Publication, PublishedFile, PublishOutcome, Role } from './ledger.ts'
 import { permits } from './permit.ts'
 import { readPolicies, tagProtection } from './policies.ts'
 import { LATEST, readTags, writeTags } from './tags.ts'
-import { writeTensors } from './tensors.ts'
 import { writeUploads } from './uploads.ts'
 import { readVersions, writeVersions, type Existing } from './versions.ts'
 
@@ -38,9 +38,9 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
   const permit = permits(db)
   const checkpoints = { ...readCheckpoints(db), ...writeCheckpoints(db) }
   const versions = { ...readVersions(db), ...writeVersions(db) }
-  const blobs = { ...readBlobs(db), ...writeBlobs(db) }
+  const blobs = readBlobs(db)
   const tags = { ...readTags(db), ...writeTags(db) }
-  const tensors = writeTensors(db)
+  const putContent = writeContents(db)
   const policiesOf = readPolicies(db)
   const isProtected = tagProtection(db)
   const branches = newBranches(db)
@@ -205,10 +205,7 @@ export function publishTransaction(db: Database, key: Uint8Array | undefined) {
     retired: string[],
   ): Upserted | undefined {
     if (file.blob === undefined) return undefined
-    const blob = blobs.put(file, file.blob, act.now)
-    if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.sha256, file.blob.tensors)
-    if (blob.lacksStatistics && file.blob.tensors)
-      tensors.addStatistics(blob.id, file.sha256, file.blob.tensors)
+    const blob = putContent({ ...file, blob: file.blob }, act.now)
     if (blob.retired !== undefined) retired.push(blob.retired)
     if (blob.repaired) enter('repair', publication, act, { path: file.path, sha256: file.sha256 })
     return blob

@@ -4,8 +4,8 @@ import { readBlobs, writeBlobs } from './blobs.ts'
 import type { StagedUpload, StageOutcome } from './changes.ts'
 import { readCheckpoints } from './checkpoints.ts'
 import { transaction } from './connect.ts'
+import { writeContents } from './contents.ts'
 import { permits } from './permit.ts'
-import { writeTensors } from './tensors.ts'
 
 interface UploadKey {
   readonly token: string
@@ -41,8 +41,7 @@ export function writeUploads(db: Database) {
 export function stageTransaction(db: Database, key: Uint8Array | undefined) {
   const permit = permits(db)
   const checkpoints = readCheckpoints(db)
-  const blobs = writeBlobs(db)
-  const tensors = writeTensors(db)
+  const putContent = writeContents(db)
   const uploads = writeUploads(db)
   const audit = writeAudit(db, key)
 
@@ -54,10 +53,7 @@ export function stageTransaction(db: Database, key: Uint8Array | undefined) {
     const checkpoint = checkpoints.find(owner, name)
     if (checkpoint === undefined || checkpoint.deleted_at !== null)
       return { outcome: 'checkpoint_missing' }
-    const blob = blobs.put(file, file.blob, now)
-    if (blob.isNew && file.blob.tensors) tensors.insert(blob.id, file.sha256, file.blob.tensors)
-    if (blob.lacksStatistics && file.blob.tensors)
-      tensors.addStatistics(blob.id, file.sha256, file.blob.tensors)
+    const blob = putContent(file, now)
     if (blob.repaired) {
       const actor = { actorId: tokenId, actorName: permitted.actorName, address }
       const subject = `${checkpoint.owner}/${checkpoint.name}`

@@ -2,6 +2,7 @@ import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { invalidField, type RegistryError } from '../src/errors.ts'
+import { none, one } from '../src/items.ts'
 import { describeVersion } from '../src/registry/describe.ts'
 import { createSizeBudget, policyOfNew } from '../src/registry/judge.ts'
 import { type FilePath, parseFilePath, parseSha256, type Sha256 } from '../src/registry/names.ts'
@@ -263,12 +264,4 @@ function factsOf({
       sha256: parseSha256(sha256 ?? '', `body.files.${i}.sha256`),
     })),
   }
-}
-
-async function* one<T>(value: T): AsyncGenerator<T, void, undefined> {
-  yield await Promise.resolve(value)
-}
-
-async function* none(): AsyncGenerator<never, void, undefined> {
-  // A version of held files brings no bytes of its own.
 }

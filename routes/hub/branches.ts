@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { invalidField, RegistryError } from '../../src/errors.ts'
+import { knownRepo } from '../../src/hub/known-repo.ts'
 import { refOf, resolveHub } from '../../src/hub/revision.ts'
 import { type CheckpointName, parseTagName, type TagName } from '../../src/registry/names.ts'
 import { dropBranch, startBranch } from '../../src/registry/branches.ts'
@@ -145,8 +146,7 @@ export function branchRoutes(plain: FastifyInstance, strongroom: Strongroom): vo
     const { owner, name } = request.params
     return enterRefusal(strongroom, request, `${owner}/${name}@${ref}`, async () => {
       const checkpoint = writableRepo(request, request.params)
-      const known = await ledger.checkpoint(checkpoint.owner, checkpoint.name)
-      if (known === undefined || known.isDeleted) throw notFound('checkpoint')
+      await knownRepo(ledger, checkpoint)
       return act(checkpoint)
     })
   }

@@ -4,7 +4,8 @@ import { readCommit } from '../../src/hub/commit-lines.ts'
 import { readJsonLines } from '../../src/hub/json-lines.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { principalOf } from '../authenticate.ts'
-import { bodyOf, enter, hungUp, requireRoom, takeAnyBody } from '../intake.ts'
+import { bodyOf, requireRoom, takeAnyBody } from '../intake.ts'
+import { enterUpload } from './enter-upload.ts'
 import { endpointOf, refusePullRequest, RevParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
 import { noteRefusal } from './note-refusal.ts'
@@ -22,7 +23,7 @@ type Query = Readonly<Record<string, unknown>>
 const LINES_A_FILE = 4
 
 export async function commitRoutes(app: FastifyInstance, strongroom: Strongroom): Promise<void> {
-  const { config, hub, uploads, metrics } = strongroom
+  const { config, hub, metrics } = strongroom
   const maxContentBytes = Math.max(config.MAX_SIDECAR_BYTES, config.MAX_INDEX_BYTES)
 
   await app.register((raw, _options, registered) => {
@@ -58,38 +59,39 @@ export async function commitRoutes(app: FastifyInstance, strongroom: Strongroom)
       },
       async (request, reply) => {
         const { params } = request
-        const leave = enter(uploads, reply, 'uploads')
-        try {
-          const checkpoint = writableRepo(request, params)
-          const lines = readJsonLines(
-            bodyOf(strongroom, request),
-            { maxLines: config.MAX_FILES * LINES_A_FILE + 1, maxContentBytes },
-            hub.openSpool,
-          )
-          const { outcome, commit, revision, version } = await hub.commit({
-            principal: principalOf(request),
-            address: request.ip,
-            checkpoint,
-            revision: params.rev,
-            lines: readCommit(lines, maxContentBytes),
-          })
-          metrics.publishes.inc({ outcome: outcome === 'created' ? 'created' : 'same' })
-          reply.headers({
-            'x-checkpoint-revision': revision,
-            'x-checkpoint-version': version,
-            'x-repo-commit': commit,
-          })
-          return {
-            success: true,
-            commitOid: commit,
-            commitUrl: commitUrl(request, commit),
-            hookOutput: '',
-          }
-        } catch (error) {
-          if (!hungUp(request)) noteRefusal(strongroom, request, params, params.rev, error)
-          throw error
-        } finally {
-          leave()
+        const checkpoint = writableRepo(request, params)
+        const target = { checkpoint, what: params.rev }
+        const { outcome, commit, revision, version } = await enterUpload(
+          strongroom,
+          request,
+          reply,
+          target,
+          () => {
+            const lines = readJsonLines(
+              bodyOf(strongroom, request),
+              { maxLines: config.MAX_FILES * LINES_A_FILE + 1, maxContentBytes },
+              hub.openSpool,
+            )
+            return hub.commit({
+              principal: principalOf(request),
+              address: request.ip,
+              checkpoint,
+              revision: params.rev,
+              lines: readCommit(lines, maxContentBytes),
+            })
+          },
+        )
+        metrics.publishes.inc({ outcome: outcome === 'created' ? 'created' : 'same' })
+        reply.headers({
+          'x-checkpoint-revision': revision,
+          'x-checkpoint-version': version,
+          'x-repo-commit': commit,
+        })
+        return {
+          success: true,
+          commitOid: commit,
+          commitUrl: commitUrl(request, commit),
+          hookOutput: '',
         }
       },
     )

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { type Static, Type } from 'typebox'
 import type { Principal } from '../../src/access/principal.ts'
 import { invalidField, RegistryError } from '../../src/errors.ts'
+import { knownRepo } from '../../src/hub/known-repo.ts'
 import type { Grant } from '../../src/hub/grants.ts'
 import { type CheckpointName, parseSha256, type Sha256 } from '../../src/registry/names.ts'
 import { notFound } from '../../src/registry/resolve.ts'
@@ -94,7 +95,7 @@ export async function lfsBatchRoutes(
         if (operation !== 'upload')
           throw invalidField('body.operation', 'must be `upload`; downloads go by `resolve`')
         const checkpoint = repoOfGit(request, request.params)
-        await requireThere(checkpoint)
+        await knownRepo(ledger, checkpoint)
         requireFew(objects)
         const answers = []
         for (const object of objects) {
@@ -132,11 +133,6 @@ export async function lfsBatchRoutes(
 
     registered()
   })
-
-  async function requireThere({ owner, name }: CheckpointName): Promise<void> {
-    const known = await ledger.checkpoint(owner, name)
-    if (known === undefined || known.isDeleted) throw notFound('checkpoint')
-  }
 
   /** @throws {RegistryError} TOO_LARGE where the answer would be. */
   function requireFew(objects: readonly Static<typeof BatchObject>[]): void {

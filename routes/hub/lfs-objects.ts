@@ -11,18 +11,16 @@ import {
   announcedBytes,
   AnyFile,
   bodyOf,
-  enter,
-  hungUp,
   requireRoom,
   requireSize,
   requireWhole,
   takeAnyBody,
   tooLateToTime,
 } from '../intake.ts'
+import { enterUpload } from './enter-upload.ts'
 import { writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
 import { takeLfsJson } from './lfs-json.ts'
-import { noteRefusal } from './note-refusal.ts'
 
 const BODY_BYTES = 1024 * 1024
 
@@ -36,7 +34,7 @@ export async function lfsObjectRoutes(
   plain: FastifyInstance,
   strongroom: Strongroom,
 ): Promise<void> {
-  const { ledger, hub, uploads } = strongroom
+  const { ledger, hub } = strongroom
   const { grants, assemblies } = hub
   const tags = ['hub']
 
@@ -178,20 +176,10 @@ export async function lfsObjectRoutes(
     await requireRoom(strongroom, request)
   }
 
-  async function entering<T>(
+  const entering = <T>(
     request: FastifyRequest,
     reply: FastifyReply,
     { checkpoint, oid }: LargeObject,
     act: () => Promise<T>,
-  ): Promise<T> {
-    const leave = enter(uploads, reply, 'uploads')
-    try {
-      return await act()
-    } catch (error) {
-      if (!hungUp(request)) noteRefusal(strongroom, request, checkpoint, oid, error)
-      throw error
-    } finally {
-      leave()
-    }
-  }
+  ): Promise<T> => enterUpload(strongroom, request, reply, { checkpoint, what: oid }, act)
 }

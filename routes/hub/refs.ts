@@ -2,8 +2,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { CheckpointOverview } from '../../db/ledger.ts'
+import { knownRepo } from '../../src/hub/known-repo.ts'
 import { commitOf, EMPTY_COMMIT } from '../../src/hub/revision.ts'
-import { notFound } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { endpointOf, followRev, readableRepo, RepoParams, RevParams } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
@@ -52,10 +52,7 @@ export function refRoutes(plain: FastifyInstance, strongroom: Strongroom): void 
       },
     },
     async (request) => {
-      const { owner, name } = readableRepo(request, request.params)
-      const known = await ledger.checkpoint(owner, name)
-      if (known === undefined || known.isDeleted) throw notFound('checkpoint')
-      return refsOf(known)
+      return refsOf(await knownRepo(ledger, readableRepo(request, request.params)))
     },
   )
 

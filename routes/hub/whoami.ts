@@ -31,7 +31,7 @@ export function whoamiRoutes(plain: FastifyInstance, { ledger }: Strongroom): vo
     async (request) => {
       const principal = principalOf(request)
       const { tokenId, name, role } = principal
-      const token = (await ledger.listTokens()).find(({ id }) => id === tokenId)
+      const token = await ledger.token(tokenId)
       if (token === undefined) throw notFound('token')
       const { createdAt } = token
       return {

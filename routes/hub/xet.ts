@@ -10,18 +10,10 @@ import { LARGEST_XORB_BYTES } from '../../src/hub/xet/xorb.ts'
 import { notFound } from '../../src/registry/resolve.ts'
 import type { Strongroom } from '../../src/strongroom.ts'
 import { principalOf } from '../authenticate.ts'
-import {
-  announcedBytes,
-  AnyFile,
-  bodyOf,
-  enter,
-  hungUp,
-  requireRoom,
-  takeAnyBody,
-} from '../intake.ts'
+import { announcedBytes, AnyFile, bodyOf, requireRoom, takeAnyBody } from '../intake.ts'
+import { enterUpload } from './enter-upload.ts'
 import { endpointOf, followRev, refusePullRequest, RevParams, writableRepo } from './hub-params.ts'
 import { hubAnswers } from './hub-schemas.ts'
-import { noteRefusal } from './note-refusal.ts'
 import { answerInFrames, FRAMES } from './shard-frames.ts'
 
 const CasParams = Type.Object({
@@ -42,7 +34,7 @@ const WriteToken = Type.Object({
 /** The side of Xet that uploads: https://huggingface.co/docs/xet. Downloads are plain HTTP. */
 export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom): Promise<void> {
   const app = plain.withTypeProvider<TypeBoxTypeProvider>()
-  const { ledger, config, hub, uploads } = strongroom
+  const { ledger, config, hub } = strongroom
   const { grants, xet } = hub
   const tags = ['hub']
   const open = { access: 'open' } as const
@@ -206,20 +198,10 @@ export async function xetRoutes(plain: FastifyInstance, strongroom: Strongroom):
     return { principal, address: request.ip, checkpoint, nonce }
   }
 
-  async function entering<T>(
+  const entering = <T>(
     request: FastifyRequest,
     reply: FastifyReply,
     { checkpoint }: XetUpload,
     act: () => Promise<T>,
-  ): Promise<T> {
-    const leave = enter(uploads, reply, 'uploads')
-    try {
-      return await act()
-    } catch (error) {
-      if (!hungUp(request)) noteRefusal(strongroom, request, checkpoint, 'xet', error)
-      throw error
-    } finally {
-      leave()
-    }
-  }
+  ): Promise<T> => enterUpload(strongroom, request, reply, { checkpoint, what: 'xet' }, act)
 }

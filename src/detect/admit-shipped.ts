@@ -4,8 +4,9 @@ import type { Logger } from 'pino'
 import type { Ledger, Resolved, VersionFile } from '../../db/ledger.ts'
 import { SERVER } from '../access/principal.ts'
 import { RegistryError } from '../errors.ts'
+import { one } from '../items.ts'
 import { DEFAULT_PATH, type Sha256 } from '../registry/names.ts'
-import type { IncomingFile, Publish } from '../registry/publish.ts'
+import type { Publish } from '../registry/publish.ts'
 import { refusalNote } from '../registry/publish-refusal.ts'
 import { moveTag } from '../registry/tags.ts'
 import type { ShippedDetector } from './shipped.ts'
@@ -58,7 +59,7 @@ async function publishOnce(
     address: undefined,
     checkpoint,
     version,
-    files: single({ path: DEFAULT_PATH, body: bytesOf(file), announcedBytes: size }),
+    files: one({ path: DEFAULT_PATH, body: bytesOf(file), announcedBytes: size }),
     facts: () => ({ metadata, expected: new Map([[DEFAULT_PATH, sha256]]), held: [] }),
   })
   return true
@@ -103,8 +104,4 @@ async function enterRefusal(
 /** Opens the file when it is read. */
 async function* bytesOf(file: string): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) yield chunk
-}
-
-async function* single(file: IncomingFile): AsyncGenerator<IncomingFile, void, undefined> {
-  yield await Promise.resolve(file)
 }

@@ -5,7 +5,7 @@ import { SafetensorsError } from '../safetensors/safetensors-error.ts'
 import { refusalOf } from '../vault/refusal.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { ReserveRoom } from './room.ts'
-import { createShares } from './shares.ts'
+import { createShares, oldestIdle, takeMakingRoom } from './shares.ts'
 import type { Stage, StageRequest } from './stage.ts'
 
 /** A large object that comes in parts, each of them in a request of its own, in any order and as often as it takes. */
@@ -104,23 +104,25 @@ export function createAssemblies(parts: {
 
   /** Where a token has its share, the parts that it has abandoned go first. */
   async function takePlaceOf({ principal: { tokenId } }: LargeObject): Promise<() => void> {
-    for (;;) {
-      const leave = takePlace(tokenId)
-      if (leave !== undefined) return leave
-      const [oldest] = [...assemblies]
-        .filter(([key, { completing, lastUsed }]) => {
-          const isAbandoned = lastUsed < performance.now() - ABANDONED_MS
-          return isAbandoned && completing === undefined && key.startsWith(`${tokenId} `)
-        })
-        .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
-      if (oldest === undefined)
-        throw new RegistryError(
-          'TOO_MANY_REQUESTS',
-          'As many parts wait for others as can be; try later.',
-          { retry_after: 60 },
+    const leave = await takeMakingRoom(
+      () => takePlace(tokenId),
+      async () => {
+        const oldest = oldestIdle(
+          assemblies,
+          performance.now() - ABANDONED_MS,
+          (key, { completing }) => completing === undefined && key.startsWith(`${tokenId} `),
         )
-      await forget(oldest[0])
-    }
+        if (oldest !== undefined) await forget(oldest)
+        return oldest !== undefined
+      },
+    )
+    if (leave === undefined)
+      throw new RegistryError(
+        'TOO_MANY_REQUESTS',
+        'As many parts wait for others as can be; try later.',
+        { retry_after: 60 },
+      )
+    return leave
   }
 
   /** So many bytes of an object, kept in a file of their own. */

@@ -1,4 +1,5 @@
 import { invalidField, RegistryError } from '../errors.ts'
+import { one } from '../items.ts'
 import {
   type FilePath,
   MAX_PATH_BYTES,
@@ -134,7 +135,3 @@ function asFields(value: unknown, at: number): Fields {
 
 const invalid = (line: number, detail: string): RegistryError =>
   invalidField(`body line ${line}`, detail, 'The commit is not valid.')
-
-async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield await Promise.resolve(bytes)
-}

@@ -2,10 +2,11 @@ import { setImmediate } from 'node:timers/promises'
 import type { Ledger } from '../../db/ledger.ts'
 import type { Principal } from '../access/principal.ts'
 import { invalidField, RegistryError } from '../errors.ts'
+import { none } from '../items.ts'
 import type { CheckpointName, FilePath, Sha256 } from '../registry/names.ts'
 import { parseVersionName, type VersionName } from '../registry/names.ts'
 import { policyFor } from '../registry/policy.ts'
-import type { Publish } from '../registry/publish.ts'
+import { type Publish, tooManyFiles } from '../registry/publish.ts'
 import { notFound, type ResolvedVersion } from '../registry/resolve.ts'
 import { kindOf } from '../registry/file-kinds.ts'
 import type { FileKind } from '../vault/judging.ts'
@@ -13,6 +14,7 @@ import type { CommitHeader, CommitOperation } from './commit-lines.ts'
 import { naming, refused, requireAdmissibleName, requireSidecar } from './file-verdict.ts'
 import { oneByOne } from './one-by-one.ts'
 import type { Holdings } from './held.ts'
+import { knownRepo } from './known-repo.ts'
 import { commitOf, EMPTY_COMMIT, refOf, resolveHub } from './revision.ts'
 import type { Stage } from './stage.ts'
 import type { XetSessions } from './xet-sessions.ts'
@@ -221,6 +223,7 @@ export function createCommit(parts: {
       address,
       checkpoint,
       version,
+      // Each was uploaded before.
       files: none(),
       facts: () => ({ metadata: {}, expected: new Map(), held: [...after.values()] }),
       commit: {
@@ -262,16 +265,18 @@ export function createCommit(parts: {
  */
 async function branchOf(
   ledger: Ledger,
-  { owner, name }: CheckpointName,
+  checkpoint: CheckpointName,
   revision: string,
 ): Promise<string | undefined> {
-  const known = await ledger.checkpoint(owner, name)
-  if (known === undefined || known.isDeleted) throw notFound('checkpoint')
+  const known = await knownRepo(ledger, checkpoint)
   const ref = refOf(revision)
   if (ref === LATEST) return undefined
   if (ref !== undefined && (known.branches.includes(ref) || known.newBranches.includes(ref)))
     return ref
-  if (ref !== undefined && (await ledger.resolve(owner, name, ref)) !== undefined)
+  if (
+    ref !== undefined &&
+    (await ledger.resolve(checkpoint.owner, checkpoint.name, ref)) !== undefined
+  )
     throw invalidField(
       'rev',
       'names no branch',
@@ -358,10 +363,3 @@ const wordsOf = ({
   summary: summary.slice(0, MAX_SUMMARY).toWellFormed(),
   description: description.slice(0, MAX_DESCRIPTION).toWellFormed(),
 })
-
-const tooManyFiles = (limit: number): RegistryError =>
-  new RegistryError('TOO_LARGE', `A version has at most ${limit} files.`, { limit })
-
-async function* none(): AsyncGenerator<never, void, undefined> {
-  // Every file of a commit was uploaded before it.
-}

@@ -1,6 +1,7 @@
 import type { Ledger } from '../../db/ledger.ts'
 import { RegistryError } from '../errors.ts'
 import type { CheckpointName } from '../registry/names.ts'
+import { knownRepo } from './known-repo.ts'
 import { notFound, type ResolvedVersion, resolveVersion } from '../registry/resolve.ts'
 
 /** Digits of a git commit, which clients recognize one by: the first of a revision stand for it. */
@@ -33,19 +34,18 @@ export async function resolveHub(
   checkpoint: CheckpointName,
   revision: string,
 ): Promise<ResolvedVersion | 'empty'> {
-  const { owner, name } = checkpoint
   const ref = refOf(revision)
   try {
     if (ref !== undefined) return await resolveVersion(ledger, checkpoint, ref)
   } catch (error) {
     if (!isNotThere(error)) throw error
-    const known = await ledger.checkpoint(owner, name)
-    if (known === undefined || known.isDeleted) throw notFound('checkpoint')
+    const known = await knownRepo(ledger, checkpoint)
     const isNew = ref === LATEST || ref === EMPTY_COMMIT || known.newBranches.includes(ref ?? '')
     if (isNew && error.code === 'NOT_FOUND') return 'empty'
     throw error
   }
-  throw notFound((await ledger.checkpoint(owner, name)) === undefined ? 'checkpoint' : 'version')
+  await knownRepo(ledger, checkpoint)
+  throw notFound('version')
 }
 
 const isNotThere = (error: unknown): error is RegistryError =>

@@ -22,3 +22,31 @@ export function createShares(total: number, each: number): TakeShare {
     }
   }
 }
+
+/**
+ * Takes a share, and where there is none lets go of what was left alone for too long, the oldest first.
+ *
+ * @param forgetOldest false when there is nothing like that
+ */
+export async function takeMakingRoom(
+  take: () => (() => void) | undefined,
+  forgetOldest: () => Promise<boolean>,
+): Promise<(() => void) | undefined> {
+  for (;;) {
+    const leave = take()
+    if (leave !== undefined) return leave
+    if (!(await forgetOldest())) return undefined
+  }
+}
+
+/** The key of what was used longest ago, and not since then, among what `isIdle` tells of. */
+export function oldestIdle<T extends { readonly lastUsed: number }>(
+  all: ReadonlyMap<string, T>,
+  before: number,
+  isIdle: (key: string, item: T) => boolean,
+): string | undefined {
+  const [oldest] = [...all]
+    .filter(([key, item]) => item.lastUsed < before && isIdle(key, item))
+    .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
+  return oldest?.[0]
+}

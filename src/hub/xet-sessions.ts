@@ -1,16 +1,15 @@
-import { setImmediate } from 'node:timers/promises'
 import { invalidField, RegistryError } from '../errors.ts'
 import { createGate } from '../gate.ts'
 import { type CheckpointName, DEFAULT_PATH, type Sha256 } from '../registry/names.ts'
-import type { ParkedFile, Vault } from '../vault/vault.ts'
+import type { Vault } from '../vault/vault.ts'
 import type { ReserveRoom } from './room.ts'
-import { createShares } from './shares.ts'
+import { createShares, oldestIdle, takeMakingRoom } from './shares.ts'
 import type { Stage, StageRequest } from './stage.ts'
-import { decodeChunk } from './xet/chunk.ts'
-import { parseShard, type ShardFile, type ShardTerm } from './xet/shard.ts'
+import { parseShard, type ShardFile } from './xet/shard.ts'
 import { XetError } from './xet/xet-error.ts'
-import { chunkAt, rawBytesOf, type XorbIndex } from './xet/xorb-index.ts'
+import type { XorbIndex } from './xet/xorb-index.ts'
 import { createXorbReader } from './xet/xorb.ts'
+import { bytesOf, counted, requireWhole, unpackedBytesOf, type Xorb } from './xet-file.ts'
 
 /** Whose upload it is; one that goes on under another token is another. */
 export interface XetUpload extends Pick<StageRequest, 'principal' | 'address' | 'checkpoint'> {
@@ -56,12 +55,6 @@ export interface XetSessions {
   readonly close: () => Promise<void>
 }
 
-interface Xorb {
-  readonly file: ParkedFile
-  readonly index: XorbIndex
-  readonly discard: () => Promise<void>
-}
-
 interface Session {
   readonly leave: () => void
   readonly xorbs: Map<string, Xorb>
@@ -84,8 +77,6 @@ const MAX_REFUSED = 100
 const MAX_TOLD = 500
 /** A client begins another shard when one has 64 MiB. */
 const MAX_SHARD_BYTES = 80 * 1024 * 1024
-/** Read from a xorb at a time. */
-const READ_BYTES = 1024 * 1024
 
 export function createXetSessions(parts: {
   readonly vault: Vault
@@ -142,18 +133,18 @@ export function createXetSessions(parts: {
     take: () => (() => void) | undefined,
     what: string,
   ): Promise<() => void> {
-    for (;;) {
-      const leave = take()
-      if (leave !== undefined) return leave
-      const [oldest] = [...sessions]
-        .filter(([key, { busy, lastUsed }]) => {
-          const isTheirs = key.startsWith(`${tokenId} `.toLowerCase())
-          return isTheirs && busy === 0 && lastUsed < performance.now() - abandonedMs
-        })
-        .sort(([, a], [, b]) => a.lastUsed - b.lastUsed)
-      if (oldest === undefined) throw tooMany(what)
-      await forget(oldest[0])
-    }
+    const prefix = `${tokenId} `.toLowerCase()
+    const leave = await takeMakingRoom(take, async () => {
+      const oldest = oldestIdle(
+        sessions,
+        performance.now() - abandonedMs,
+        (key, { busy }) => busy === 0 && key.startsWith(prefix),
+      )
+      if (oldest !== undefined) await forget(oldest)
+      return oldest !== undefined
+    })
+    if (leave === undefined) throw tooMany(what)
+    return leave
   }
 
   async function using<T>(upload: XetUpload, act: (session: Session) => Promise<T>): Promise<T> {
@@ -250,7 +241,7 @@ export function createXetSessions(parts: {
     const { bytes, release } = await gather(body)
     try {
       const files = await parseShard(bytes, { maxFiles })
-      for (const file of files) await requireWhole(session, file)
+      for (const file of files) await requireWhole(session.xorbs, file)
       const total = unpackedBytesOf(files)
       const leaveRoom = await reserveRoom(total)
       let verified = 0
@@ -298,23 +289,6 @@ export function createXetSessions(parts: {
     }
   }
 
-  /** All that a file is to be made of is here. */
-  async function requireWhole(session: Session, { terms }: ShardFile): Promise<void> {
-    for (let i = 0; i < terms.count; i++) {
-      const { xorb, chunkBegin, chunkEnd, unpackedBytes: told } = terms.at(i)
-      const known = session.xorbs.get(xorb)
-      if (known === undefined)
-        throw invalidField(
-          'body',
-          'names a xorb that was not uploaded here',
-          'The shard is refused.',
-        )
-      if (rawBytesOf(known.index, chunkBegin, chunkEnd) !== told)
-        throw invalidField('body', 'tells a wrong length of its chunks', 'The shard is refused.')
-      if (i % 1000 === 999) await setImmediate()
-    }
-  }
-
   async function stageFile(
     session: Session,
     upload: XetUpload,
@@ -332,7 +306,7 @@ export function createXetSessions(parts: {
           checkpoint: upload.checkpoint,
           path: DEFAULT_PATH,
           kind: 'safetensors',
-          body: counted(bytesOf(session, file), count),
+          body: counted(bytesOf(session.xorbs, file), count),
           announcedBytes: unpackedBytes,
           expected: sha256,
         })
@@ -372,54 +346,10 @@ export function createXetSessions(parts: {
   }
 }
 
-/** A file as its terms make it, unpacked a chunk at a time. */
-async function* bytesOf(
-  { xorbs }: Session,
-  { terms }: ShardFile,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let i = 0; i < terms.count; i++) {
-    const term = terms.at(i)
-    const xorb = xorbs.get(term.xorb)
-    if (xorb === undefined) throw new Error('a xorb went away while a file was made of it')
-    yield* chunksOf(xorb, term)
-  }
-}
-
-async function* counted(
-  bytes: AsyncIterable<Uint8Array>,
-  count: (bytes: number) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const piece of bytes) {
-    count(piece.length)
-    yield piece
-  }
-}
-
-async function* chunksOf(
-  { file, index }: Xorb,
-  { chunkBegin, chunkEnd }: ShardTerm,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let first = chunkBegin; first < chunkEnd;) {
-    const { begin } = chunkAt(index, first)
-    let next = first + 1
-    while (next < chunkEnd && chunkAt(index, next).end - begin <= READ_BYTES) next += 1
-    const packed = await file.readAt(begin, chunkAt(index, next - 1).end - begin)
-    for (let chunk = first; chunk < next; chunk++) {
-      const { begin: from, end, scheme, rawBytes } = chunkAt(index, chunk)
-      yield decodeChunk(packed.subarray(from - begin, end - begin), scheme, rawBytes)
-    }
-    first = next
-  }
-}
-
 /** For the commit that names the file; the client goes no further with one, so that few are ever asked for. */
 function remember(refused: Map<string, string>, sha256: string, why: string): void {
   if (refused.size < MAX_REFUSED) refused.set(sha256, why.slice(0, MAX_TOLD).toWellFormed())
 }
-
-/** Chunks may repeat, so that a small shard can name very many bytes. */
-const unpackedBytesOf = (files: readonly ShardFile[]): number =>
-  files.reduce((sum, { unpackedBytes }) => sum + unpackedBytes, 0)
 
 /** Nothing came of it. */
 const isUntouched = ({ busy, xorbs, staged, refused }: Session): boolean =>

@@ -1,4 +1,5 @@
 import { RegistryError } from '../errors.ts'
+import { one } from '../items.ts'
 import type { Gate } from '../gate.ts'
 import type { Converted, Refusal } from '../pickle/job/messages.ts'
 import { isForItsFile, type JobLimits, runJob, stopReason } from '../pickle/job/run-job.ts'
@@ -53,7 +54,7 @@ export function createMigrate(
       checkSource(converted, expected)
       const outcome = await publish({
         ...request,
-        files: single({ path, body: target.read(), announcedBytes: undefined }),
+        files: one({ path, body: target.read(), announcedBytes: undefined }),
         facts: () => ({ metadata, expected: expectedOf(converted, path), held: [] }),
       })
       return { outcome, converted }
@@ -104,7 +105,3 @@ const expectedOf = (
   path: FilePath,
 ): ReadonlyMap<string, Sha256> =>
   format === 'safetensors' ? new Map([[path, parseSha256(sourceSha256, 'body')]]) : new Map()
-
-async function* single<T>(value: T): AsyncGenerator<T, void, undefined> {
-  yield await Promise.resolve(value)
-}

@@ -249,5 +249,5 @@ const invalidRequest = (field: string, message: string): RegistryError =>
     errors: [{ field, detail: message }],
   })
 
-const tooManyFiles = (limit: number): RegistryError =>
+export const tooManyFiles = (limit: number): RegistryError =>
   new RegistryError('TOO_LARGE', `A version has at most ${limit} files.`, { limit })
